@@ -1,0 +1,1 @@
+"""The language the services share: messages, ids, states, failure codes and the bus topology. No I/O in here."""

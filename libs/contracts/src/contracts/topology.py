@@ -1,0 +1,173 @@
+"""The bus on one screen: every exchange, routing key and queue of the system.
+
+Names: routing keys are ``<noun>.<verb>``, queues ``<consumer>.<what>``. Arguments of a queue cannot be changed in place:
+a changed argument is a new queue name. Works on RabbitMQ 3.10 and 4.x.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from contracts import attempts, jobs, workers
+from contracts.ids import ModelId, WorkerId
+from contracts.message import Message
+
+
+class Exchange(StrEnum):
+    """Topic exchanges, durable."""
+
+    JOBS = "jobs"
+    """Requests for jobs and facts about them."""
+    GPU = "gpu"
+    """Tasks for workers and what they report."""
+    DEAD_LETTERS = "dead-letters"
+    """What could not be handled; the routing key is the name of the queue it fell out of."""
+
+
+class QueueKind(StrEnum):
+    QUORUM = "quorum"
+    """Replicated and durable: nothing in it may be lost."""
+    SHARED = "shared"
+    """Durable and classic, short-lived content: shared by replicas, a loss costs one interval."""
+    EXCLUSIVE = "exclusive"
+    """One process's own, gone with it: each replica hears everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    name: str
+    kind: QueueKind
+    exchange: Exchange
+    hears: tuple[type[Message], ...]
+    keys: tuple[str, ...] = ()
+    """Binding keys, where they are not simply the routing keys of `hears`."""
+    message_ttl_seconds: float | None = None
+    dead_letters: bool = True
+
+    @property
+    def binding_keys(self) -> tuple[str, ...]:
+        return self.keys or tuple(message.routing_key for message in self.hears)
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        arguments: dict[str, str | int] = {}
+        if self.kind is QueueKind.QUORUM:
+            # At-least-once dead-lettering needs reject-publish: a full queue refuses, it never drops.
+            arguments |= {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-overflow": "reject-publish"}
+            if self.dead_letters:
+                arguments |= {
+                    "x-dead-letter-exchange": Exchange.DEAD_LETTERS.value,
+                    "x-dead-letter-routing-key": self.name,
+                    "x-dead-letter-strategy": "at-least-once",
+                }
+        if self.message_ttl_seconds is not None:
+            arguments["x-message-ttl"] = int(self.message_ttl_seconds * 1000)
+        return arguments
+
+
+DELIVERY_LIMIT = 50
+"""Redeliveries after which a message counts as poison. Outages requeue too, so this is generous."""
+
+PUBLISHED_ON: dict[type[Message], Exchange] = {
+    jobs.JobRequested: Exchange.JOBS,
+    jobs.JobCancelRequested: Exchange.JOBS,
+    **dict.fromkeys(jobs.JOB_EVENTS, Exchange.JOBS),
+    attempts.RunAttempt: Exchange.GPU,
+    attempts.AbortAttempt: Exchange.GPU,
+    attempts.AttemptStarted: Exchange.GPU,
+    attempts.AttemptStageChanged: Exchange.GPU,
+    attempts.AttemptProgressed: Exchange.GPU,
+    attempts.AttemptSucceeded: Exchange.GPU,
+    attempts.AttemptFailed: Exchange.GPU,
+    workers.WorkerHeartbeat: Exchange.GPU,
+}
+
+# --- orchestrator ---
+
+ORCHESTRATOR_REQUESTS = Queue(
+    "orchestrator.requests", QueueKind.QUORUM, Exchange.JOBS, (jobs.JobRequested, jobs.JobCancelRequested)
+)
+ORCHESTRATOR_REPORTS = Queue(
+    "orchestrator.reports",
+    QueueKind.QUORUM,
+    Exchange.GPU,
+    (attempts.AttemptStarted, attempts.AttemptStageChanged, attempts.AttemptSucceeded, attempts.AttemptFailed),
+)
+ORCHESTRATOR_HEARTBEATS = Queue(
+    "orchestrator.heartbeats", QueueKind.SHARED, Exchange.GPU, (workers.WorkerHeartbeat,), message_ttl_seconds=10
+)
+
+# --- gateway ---
+
+GATEWAY_PROJECTION = Queue("gateway.projection", QueueKind.QUORUM, Exchange.JOBS, jobs.JOB_EVENTS)
+
+
+def gateway_telemetry(instance: str) -> Queue:
+    """Progress and heartbeats, for one gateway process."""
+    return Queue(
+        f"gateway.telemetry.{instance}",
+        QueueKind.EXCLUSIVE,
+        Exchange.GPU,
+        (attempts.AttemptProgressed, workers.WorkerHeartbeat),
+    )
+
+
+# --- artifacts ---
+
+ARTIFACTS_INPUTS = Queue("artifacts.inputs", QueueKind.QUORUM, Exchange.JOBS, (jobs.JobQueued,))
+
+# --- gpu-worker ---
+
+
+def run_attempt_key(model_id: ModelId) -> str:
+    return f"{attempts.RunAttempt.routing_key}.{model_id}"
+
+
+def worker_tasks(model_id: ModelId) -> Queue:
+    """The short window of dispatched attempts of one model, shared by the workers that serve it."""
+    return Queue(
+        f"gpu-worker.tasks.{model_id}",
+        QueueKind.QUORUM,
+        Exchange.GPU,
+        (attempts.RunAttempt,),
+        keys=(run_attempt_key(model_id),),
+    )
+
+
+def abort_attempt_key(worker_id: WorkerId) -> str:
+    return f"{attempts.AbortAttempt.routing_key}.{worker_id}"
+
+
+def worker_control(worker_id: WorkerId) -> Queue:
+    """What only this worker process must hear."""
+    return Queue(
+        f"gpu-worker.control.{worker_id}",
+        QueueKind.EXCLUSIVE,
+        Exchange.GPU,
+        (attempts.AbortAttempt,),
+        keys=(abort_attempt_key(worker_id),),
+    )
+
+
+# --- dead letters ---
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQueue:
+    """Where the messages that fell out of `source` wait for a person."""
+
+    source: Queue
+    arguments: dict[str, str | int] = field(default_factory=lambda: {"x-queue-type": "quorum"})
+
+    @property
+    def name(self) -> str:
+        return f"dead-letters.{self.source.name}"
+
+
+SHARED_QUEUES: tuple[Queue, ...] = (
+    ORCHESTRATOR_REQUESTS,
+    ORCHESTRATOR_REPORTS,
+    ORCHESTRATOR_HEARTBEATS,
+    GATEWAY_PROJECTION,
+    ARTIFACTS_INPUTS,
+)
+"""Every queue with a fixed name; the others are made per model, per worker or per gateway process."""

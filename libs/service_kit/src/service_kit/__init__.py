@@ -1,0 +1,1 @@
+"""What every service needs once, so that no service writes it twice."""

@@ -1,0 +1,65 @@
+"""Background loops with one way to start, stop, fail and be woken."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from service_kit.errors import is_operational
+
+log = structlog.get_logger()
+
+_LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class Loop:
+    """Runs `step` every `interval_seconds` (± 10 %, so that replicas do not march in step) until stopped.
+
+    A step that raises never ends the loop: it is logged and tried again, later and later up to 30 s. `wake()` runs the next step
+    at once.
+    """
+
+    def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, interval_seconds: float) -> None:
+        self.name = name
+        self._step = step
+        self._interval_seconds = interval_seconds
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Cancels the loop, in the middle of a step if need be: steps are transactions and may be cut."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._step()
+                failures = 0
+            except Exception as error:
+                failures += 1
+                if is_operational(error):
+                    log.warning("loop.step.failed", loop=self.name, error=repr(error), failures=failures)
+                else:
+                    log.exception("loop.step.crashed", loop=self.name, failures=failures)
+            await self._rest(failures)
+
+    async def _rest(self, failures: int) -> None:
+        seconds = min(self._interval_seconds * 2**failures, max(_LONGEST_BACKOFF_SECONDS, self._interval_seconds))
+        seconds *= random.uniform(0.9, 1.1)  # noqa: S311  # jitter, not a secret
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()

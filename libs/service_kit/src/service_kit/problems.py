@@ -1,0 +1,108 @@
+"""Errors as RFC 9457 problem details: a stable code, a sentence that says what to do, the request's id."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from service_kit.errors import is_operational
+
+log = structlog.get_logger()
+
+PROBLEM_JSON = "application/problem+json"
+_RETRY_AFTER_SECONDS = 2
+
+
+class Problem(Exception):  # noqa: N818  # the RFC's own noun
+    """The caller's mistake, or a refusal: raise it anywhere below a route."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.pointer = pointer
+        """JSON Pointer (RFC 6901) to the field of the body that is wrong."""
+        self.headers = headers or {}
+
+
+def unavailable(detail: str) -> Problem:
+    """503: nothing was done, try again shortly."""
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
+
+
+def problem_body(request_id: str, status: int, code: str, detail: str, pointer: str | None = None) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": f"urn:pipeline3d:problem:{code}",
+        "code": code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if pointer is not None:
+        body["errors"] = [{"pointer": pointer, "detail": detail}]
+    return body
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Every error of the app leaves as problem+json; what nobody foresaw is logged and says only that it is our fault."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+def _answer(request: Request, problem: Problem, *, errors: list[dict[str, str]] | None = None) -> Response:
+    request_id = getattr(request.state, "request_id", "")
+    body = problem_body(request_id, problem.status, problem.code, problem.detail, problem.pointer)
+    if errors:
+        body["errors"] = errors
+    return JSONResponse(body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _answer(request, error)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"pointer": "/" + "/".join(map(str, item["loc"][1:])), "in": str(item["loc"][0]), "detail": item["msg"]}
+        for item in error.errors()
+    ]
+    first = errors[0]
+    detail = f"{first['in']}{first['pointer'] if first['pointer'] != '/' else ''}: {first['detail']}"
+    return _answer(request, Problem(422, "invalid_request", detail), errors=errors)
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's word for a body that could not be read
+        return _answer(request, Problem(422, "invalid_request", f"The body could not be read: {error.detail}"))
+    code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
+    return _answer(request, Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {})))
+
+
+async def _on_unforeseen(request: Request, error: Exception) -> Response:
+    if is_operational(error):
+        log.warning("http.request.unavailable", error=repr(error))
+        return _answer(request, unavailable("A part of the system that this needs does not answer. Try again shortly."))
+    log.error("http.request.crashed", exc_info=error)
+    return _answer(request, Problem(500, "internal_error", "This is our fault. It was logged under the request id."))

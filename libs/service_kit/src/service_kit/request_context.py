@@ -1,0 +1,106 @@
+"""What surrounds every request: an id, a trace context, a limit on its body, one line in the log."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service_kit.problems import PROBLEM_JSON, problem_body
+from service_kit.tracing import accept_traceparent, traceparent
+
+log = structlog.get_logger()
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
+
+
+class BodyTooLargeError(Exception):
+    pass
+
+
+class RequestContext:
+    """Plain ASGI, since it runs for every request: Starlette's BaseHTTPMiddleware costs a task and a stream each.
+
+    Both forms of a path are one route: a trailing slash is dropped here, so that no client meets a redirect.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, log_every_nth_success: int = 100) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._log_every_nth_success = log_every_nth_success
+        self._successes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given_id = headers.get("x-request-id", "")
+        request_id = given_id if _REQUEST_ID.match(given_id) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        path: str = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            scope["path"] = path.rstrip("/") or "/"
+        traceparent.set(accept_traceparent(headers.get("traceparent")))
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        await self._answer(scope, headers, receive, send, request_id)
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            self._refuse_declared_size(headers)
+            await self._app(scope, self._limited(receive), send_with_id)
+        except BodyTooLargeError:
+            detail = (
+                f"The body is larger than {self._max_body_bytes} bytes; upload files with an upload ticket instead."
+            )
+            body = problem_body(request_id, 413, "body_too_large", detail)
+            answer = JSONResponse(body, status_code=413, media_type=PROBLEM_JSON)
+            await answer(scope, receive, send_with_id)
+        finally:
+            self._log(scope, status, (time.perf_counter() - started) * 1000)
+
+    def _refuse_declared_size(self, headers: Headers) -> None:
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+            raise BodyTooLargeError
+
+    def _limited(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self._max_body_bytes:
+                    raise BodyTooLargeError
+            return message
+
+        return limited
+
+    def _log(self, scope: Scope, status: int, duration_ms: float) -> None:
+        if status < 400:
+            self._successes += 1
+            if self._successes % self._log_every_nth_success:
+                return
+        line = log.info if status < 500 else log.warning
+        line(
+            "http.request.answered",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            duration_ms=round(duration_ms, 1),
+        )
