@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractRobustExchange, AbstractRobustQueue
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustExchange, AbstractRobustQueue
 from faststream import AckPolicy
 from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
 
@@ -81,8 +81,13 @@ class Bus:
             self._subscribe(queue, handlers)
         await self._broker.start()
 
+    async def stop_consuming(self) -> None:
+        """Takes no further deliveries; those under way can still be answered, and publishing goes on."""
+        for subscriber in self._broker.subscribers:
+            await subscriber.stop()
+
     async def stop(self) -> None:
-        """Stops consuming, waits for handlers under way, closes the connection."""
+        """Closes the connection, once handlers under way have ended. Unanswered deliveries go to another consumer."""
         await self._broker.stop()
 
     async def ping(self) -> bool:
@@ -98,12 +103,15 @@ class Bus:
         return declared
 
     async def open_intake(self, queue: Queue, *, prefetch: int) -> AbstractRobustQueue:
-        """The queue on a channel of its own, for a consumer that starts and stops consuming by itself."""
+        """The queue on a channel of its own, for a consumer that starts and stops consuming by itself.
+
+        A changed `intake.channel.set_qos(prefetch_count=…)` counts for consumers started after it.
+        """
         await self.declare(queue)
-        rabbit_queue = _rabbit_queue(queue)
-        channel = Channel(prefetch_count=prefetch)
-        intake: AbstractRobustQueue = await self._broker.config.declarer.declare_queue(rabbit_queue, channel=channel)
-        return intake
+        connection = await self._broker.connect()
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=prefetch)
+        return await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
 
     async def ready_messages(self, queue: Queue) -> int:
         """How many messages wait in the queue, not counting those that a consumer holds."""
@@ -136,6 +144,29 @@ class Bus:
         exchange = topology.PUBLISHED_ON[message_type]
         await self._publish(exchange, message, routing_key or message_type.routing_key, mandatory=durable)
 
+    async def bury(self, queue: Queue, message: AbstractIncomingMessage, reason: str, detail: str) -> None:
+        """Moves a delivery that cannot be handled to its queue's dead letters, with the reason, and acknowledges it.
+
+        The copy is confirmed before the original is acknowledged: a crash in between duplicates, it does not lose.
+        """
+        log.error("bus.message.buried", queue=queue.name, reason=reason, detail=detail[:500])
+        DEAD_LETTERS.labels(queue=queue.name, reason=reason).inc()
+        if queue.kind is QueueKind.QUORUM:
+            copy = aio_pika.Message(
+                message.body,
+                content_type=message.content_type,
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                type=message.type,
+                message_id=message.message_id,
+                headers={**message.headers, "x-reason": reason, "x-detail": detail[:500]},
+            )
+            try:
+                await self._publish(Exchange.DEAD_LETTERS, copy, queue.name, mandatory=True)
+            except BusUnavailableError as error:
+                await self._give_back(queue, message, error)
+                return
+        await message.ack()
+
     async def _publish(
         self, exchange: Exchange, message: aio_pika.Message, routing_key: str, *, mandatory: bool
     ) -> None:
@@ -164,41 +195,20 @@ class Bus:
             handler, events = _decode(queue, handlers, message)
             await handler(events)
         except UndecodableMessageError as error:
-            await self._bury(queue, message, error.reason, str(error))
+            await self.bury(queue, message.raw_message, error.reason, str(error))
         except Exception as error:
             if is_operational(error):
-                await self._give_back(queue, message, error)
+                await self._give_back(queue, message.raw_message, error)
             else:
                 log.exception("bus.message.crashed", queue=queue.name)
-                await self._bury(queue, message, "handler_crashed", repr(error))
+                await self.bury(queue, message.raw_message, "handler_crashed", repr(error))
         else:
             await message.ack()
 
-    async def _give_back(self, queue: Queue, message: RabbitMessage, error: Exception) -> None:
+    async def _give_back(self, queue: Queue, message: AbstractIncomingMessage, error: Exception) -> None:
         log.warning("bus.message.returned", queue=queue.name, error=repr(error))
         await asyncio.sleep(_PAUSE_BEFORE_RETURN_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
         await message.nack(requeue=True)
-
-    async def _bury(self, queue: Queue, message: RabbitMessage, reason: str, detail: str) -> None:
-        """The copy is confirmed before the original is acknowledged: a crash in between duplicates, it does not lose."""
-        log.error("bus.message.buried", queue=queue.name, reason=reason, detail=detail[:500])
-        DEAD_LETTERS.labels(queue=queue.name, reason=reason).inc()
-        if queue.kind is QueueKind.QUORUM:
-            raw = message.raw_message
-            copy = aio_pika.Message(
-                raw.body,
-                content_type=raw.content_type,
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                type=raw.type,
-                message_id=raw.message_id,
-                headers={**raw.headers, "x-reason": reason, "x-detail": detail[:500]},
-            )
-            try:
-                await self._publish(Exchange.DEAD_LETTERS, copy, queue.name, mandatory=True)
-            except BusUnavailableError as error:
-                await self._give_back(queue, message, error)
-                return
-        await message.ack()
 
     async def _declare_dead_letters(self, queue: Queue) -> None:
         dead = DeadLetterQueue(queue)

@@ -37,6 +37,11 @@ async def open_pool(settings: DatabaseSettings, *, service: str) -> Pool:
     )
 
 
+async def answers(pool: Pool) -> bool:
+    """For readiness: a statement goes through."""
+    return bool(await pool.fetchval("SELECT true"))
+
+
 def driver_url(database_url: str) -> str:
     """The URL without SQLAlchemy's driver name, as asyncpg wants it."""
     return database_url.replace("postgresql+asyncpg://", "postgresql://", 1)

@@ -19,6 +19,9 @@ class Health:
         self.ready: dict[str, Check] = {}
         self.stopping = False
 
+    def stop(self) -> None:
+        self.stopping = True
+
     async def live_page(self, _request: Request) -> Response:
         return await _page(self.alive)
 

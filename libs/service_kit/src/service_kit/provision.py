@@ -44,7 +44,6 @@ async def _provision(connection: "asyncpg.Connection[asyncpg.Record]", service: 
     await connection.execute(f'GRANT CONNECT ON DATABASE {database} TO "{role}"')
     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{service}" AUTHORIZATION "{role}"')
     await connection.execute(f'REVOKE ALL ON SCHEMA "{service}" FROM PUBLIC')
-    await connection.execute(f'ALTER ROLE "{role}" IN DATABASE {database} SET search_path = "{service}"')
 
 
 def main() -> None:

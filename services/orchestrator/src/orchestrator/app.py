@@ -1,0 +1,77 @@
+"""The orchestrator, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from fastapi import FastAPI
+
+from contracts.workers import WorkerHeartbeat
+from orchestrator.availability import Availability
+from orchestrator.commit_batch import CommitBatch, Commits
+from orchestrator.hear_heartbeats import HearHeartbeats
+from orchestrator.lifecycle import Rules
+from orchestrator.relay import Relay
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.subscribers import subscribe
+from orchestrator.watch_clock import WatchClock
+from service_kit.asgi import service_app
+from service_kit.batcher import Batcher
+from service_kit.bus import Bus
+from service_kit.database import answers, open_pool
+from service_kit.health import Health
+from service_kit.loops import Loop
+
+
+def build_app(settings: OrchestratorSettings) -> FastAPI:
+    health = Health()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            pool = await open_pool(settings, service="orchestrator")
+            stack.push_async_callback(pool.close)
+            bus = Bus(settings.rabbitmq_url.get_secret_value(), service="orchestrator")
+            relay, availability = Relay(bus, pool), Availability()
+            commit_batch = CommitBatch(
+                pool, relay, availability, _rules(settings), window_per_slot=settings.window_per_slot
+            )
+            commits: Commits = Batcher(commit_batch, max_batch=settings.max_batch)
+            watch_clock = WatchClock(
+                pool,
+                bus,
+                relay,
+                commits,
+                availability,
+                redispatch_after=timedelta(seconds=settings.redispatch_after_seconds),
+            )
+            clock = Loop("watch_clock", watch_clock, interval_seconds=settings.sweep_interval_seconds)
+            left_behind = partial(relay.publish_left_behind, settings.relay_patience_seconds)
+            loops = [clock, Loop("publish_left_behind", left_behind, interval_seconds=settings.sweep_interval_seconds)]
+            hear = HearHeartbeats(pool, relay, clock.wake, lease_ttl_seconds=settings.lease_ttl_seconds)
+            heartbeats: Batcher[WorkerHeartbeat, None] = Batcher(hear, max_batch=settings.max_batch)
+            subscribe(bus, commits, heartbeats)
+
+            # Left in reverse: stop hearing, finish the batches under way, say what they made true, close.
+            stack.push_async_callback(bus.stop)
+            await bus.start()
+            stack.push_async_callback(relay.close)
+            stack.push_async_callback(commits.close)
+            stack.push_async_callback(heartbeats.close)
+            stack.push_async_callback(bus.stop_consuming)
+            for loop in loops:
+                loop.start()
+                stack.push_async_callback(loop.stop)
+            health.ready |= {"database": partial(answers, pool), "bus": bus.ping}
+            stack.callback(health.stop)
+            yield
+
+    return service_app(lifespan=lifespan, health=health, docs_url=None, redoc_url=None, openapi_url=None)
+
+
+def _rules(settings: OrchestratorSettings) -> Rules:
+    return Rules(
+        lease_ttl=timedelta(seconds=settings.lease_ttl_seconds),
+        execution_grace=timedelta(seconds=settings.execution_grace_seconds),
+    )

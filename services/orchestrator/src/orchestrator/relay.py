@@ -1,0 +1,173 @@
+"""The relay: says on the bus what a commit made true, in the order of the commits.
+
+`job_events` is the outbox. The usual way is short: the commit hands its events over in memory, they are published at once and
+marked with the next commit. Whatever a crash or an outage leaves unmarked is found by `publish_left_behind` and said then. Either
+way the event's id is the same, and consumers drop what they have seen: at least once, in order of `seq` after that.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from contracts.attempts import AbortAttempt, RunAttempt
+from contracts.cloudevents import CloudEvent, wrap
+from contracts.ids import JobId
+from contracts.jobs import JOB_EVENTS, JobEvent
+from contracts.topology import abort_attempt_key, run_attempt_key
+from orchestrator import store
+from orchestrator.fold import Outbound
+from orchestrator.job import Job
+from orchestrator.lifecycle import Abort
+from orchestrator.metrics import LEFT_BEHIND
+from service_kit.batcher import Batcher
+from service_kit.bus import Bus
+from service_kit.database import Pool
+from service_kit.errors import BusUnavailableError
+
+log = structlog.get_logger()
+
+SOURCE = "/orchestrator"
+_LEFT_BEHIND_AT_ONCE = 1000
+_EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
+
+
+class Relay:
+    def __init__(self, bus: Bus, pool: Pool) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._publications: Batcher[Outbound, None] = Batcher(self._publish, max_batch=1000)
+        self._confirmed: list[tuple[JobId, int]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def offer(self, outbound: Outbound) -> None:
+        """Publishes in the background, after everything offered before."""
+        if outbound:
+            task = asyncio.create_task(self._publications.submit(outbound))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    def confirmed_events(self) -> list[tuple[JobId, int]]:
+        """Events the broker has, of which the database does not know it yet."""
+        return list(self._confirmed)
+
+    def recorded(self, events: Sequence[tuple[JobId, int]]) -> None:
+        """The database knows of these, the oldest of `confirmed_events`."""
+        del self._confirmed[: len(events)]
+
+    async def close(self) -> None:
+        """Says what was offered and records it."""
+        await self._publications.close()
+        await self.record_confirmed()
+
+    async def record_confirmed(self) -> None:
+        """For quiet times, when no commit comes by to record them."""
+        confirmed = self.confirmed_events()
+        if confirmed:
+            self.recorded(confirmed)  # before the await: a commit meanwhile must not count them too
+            async with self._pool.acquire() as connection:
+                await store.mark_published(connection, confirmed)
+
+    async def publish_left_behind(self, patience_seconds: float) -> None:
+        """Publishes events that were committed longer ago and never confirmed."""
+        await self.record_confirmed()
+        async with self._pool.acquire() as connection, connection.transaction():
+            left = await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
+            if not left:
+                return
+            LEFT_BEHIND.inc(len(left))
+            log.warning("orchestrator.events.left_behind", count=len(left))
+            events = [(_EVENT_TYPES[stored.type].model_validate(stored.payload), stored.traceparent) for stored in left]
+            await self._publish_events(events)
+            await store.mark_published(connection, [(stored.job_id, stored.seq) for stored in left])
+
+    async def _publish(self, offered: list[Outbound]) -> Sequence[None]:
+        events = [event for outbound in offered for event in outbound.events]
+        results = await asyncio.gather(
+            self.publish_tasks([job for outbound in offered for job in outbound.dispatched]),
+            self._publish_aborts([abort for outbound in offered for abort in outbound.aborts]),
+            self._publish_events(events),
+            return_exceptions=True,
+        )
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if not isinstance(results[2], BaseException):
+            self._confirmed.extend((event.job_id, event.seq) for event, _ in events)
+        for failure in failures:
+            # Nothing is lost: events are in the log, tasks in the table of attempts, aborts are repeated at heartbeats.
+            log.warning("orchestrator.relay.failed", error=repr(failure))
+            if not isinstance(failure, BusUnavailableError):
+                raise failure
+        return [None] * len(offered)
+
+    async def _publish_events(self, events: Iterable[tuple[JobEvent, str | None]]) -> None:
+        by_type: dict[type[JobEvent], list[CloudEvent[JobEvent]]] = defaultdict(list)
+        for event, traceparent in events:
+            by_type[type(event)].append(_event(event, traceparent))
+        # In the order of a life, so that a quick job's events arrive in order too: one channel keeps it.
+        await asyncio.gather(*(self._bus.publish(kind, by_type[kind]) for kind in JOB_EVENTS if kind in by_type))
+
+    async def publish_tasks(self, jobs: Iterable[Job]) -> None:
+        """One message per attempt: they are for different workers."""
+        await asyncio.gather(
+            *(
+                self._bus.publish(RunAttempt, [_task(job)], routing_key=run_attempt_key(job.spec.model_id))
+                for job in jobs
+            )
+        )
+
+    async def _publish_aborts(self, aborts: Iterable[Abort]) -> None:
+        # Not mandatory: the worker may be gone, and then there is nothing to abort.
+        await asyncio.gather(
+            *(
+                self._bus.publish(
+                    AbortAttempt, [_abort(abort)], routing_key=abort_attempt_key(abort.worker_id), durable=False
+                )
+                for abort in aborts
+            )
+        )
+
+
+def _event(event: JobEvent, traceparent: str | None) -> CloudEvent[JobEvent]:
+    return wrap(
+        event,
+        event_id=f"{event.job_id}/{event.seq}",
+        source=SOURCE,
+        subject=str(event.job_id),
+        time=event.occurred_at,
+        traceparent=traceparent,
+    )
+
+
+def _task(job: Job) -> CloudEvent[RunAttempt]:
+    attempt, spec = job.current, job.spec
+    assert attempt is not None
+    return wrap(
+        RunAttempt(
+            job_id=job.job_id,
+            attempt_id=attempt.attempt_id,
+            attempt=attempt.number,
+            user_id=spec.user_id,
+            model_id=spec.model_id,
+            input_params=spec.input_params,
+            prompt=spec.prompt,
+            input_object=spec.input_object,
+            execution_timeout_seconds=spec.policy.execution_timeout_seconds,
+        ),
+        event_id=f"{attempt.attempt_id}/run",
+        source=SOURCE,
+        subject=str(job.job_id),
+        time=attempt.dispatched_at,
+        traceparent=job.traceparent,
+    )
+
+
+def _abort(abort: Abort) -> CloudEvent[AbortAttempt]:
+    return wrap(
+        AbortAttempt(job_id=abort.job_id, attempt_id=abort.attempt_id, reason=abort.reason),
+        event_id=f"{abort.attempt_id}/abort",
+        source=SOURCE,
+        subject=str(abort.job_id),
+        time=datetime.now(UTC),
+    )
