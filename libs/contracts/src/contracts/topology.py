@@ -81,6 +81,20 @@ PUBLISHED_ON: dict[type[Message], Exchange] = {
     workers.WorkerHeartbeat: Exchange.GPU,
 }
 
+PUBLISHED_BY: dict[type[Message], str] = {
+    jobs.JobRequested: "gateway",
+    jobs.JobCancelRequested: "gateway",
+    **dict.fromkeys(jobs.JOB_EVENTS, "orchestrator"),
+    attempts.RunAttempt: "orchestrator",
+    attempts.AbortAttempt: "orchestrator",
+    attempts.AttemptStarted: "gpu-worker",
+    attempts.AttemptStageChanged: "gpu-worker",
+    attempts.AttemptProgressed: "gpu-worker",
+    attempts.AttemptSucceeded: "gpu-worker",
+    attempts.AttemptFailed: "gpu-worker",
+    workers.WorkerHeartbeat: "gpu-worker",
+}
+
 # --- orchestrator ---
 
 ORCHESTRATOR_REQUESTS = Queue(

@@ -1,6 +1,7 @@
 """One stream of structured lines: JSON for machines, readable in a terminal. Other libraries' lines go through it too."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -22,7 +23,11 @@ def configure_logging(service: str, log_format: LogFormat, level: str) -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=True, pad_event_to=34)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")),
+            pad_event_to=34,
+            exception_formatter=structlog.dev.plain_traceback,  # the rich one prints locals, and with them secrets
+        )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

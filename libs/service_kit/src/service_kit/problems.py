@@ -58,11 +58,10 @@ def problem_body(request_id: str, status: int, code: str, detail: str, pointer: 
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Every error of the app leaves as problem+json; what nobody foresaw is logged and says only that it is our fault."""
+    """Every error a route raises leaves as problem+json; `RequestContext` answers for those that nobody foresaw."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_unforeseen)
 
 
 def _answer(request: Request, problem: Problem, *, errors: list[dict[str, str]] | None = None) -> Response:
@@ -100,9 +99,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return _answer(request, Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {})))
 
 
-async def _on_unforeseen(request: Request, error: Exception) -> Response:
+def unforeseen(error: Exception) -> Problem:
+    """What to say of an error that no route foresaw: 503 if a dependency is down, else 500, and only that it is our fault."""
     if is_operational(error):
         log.warning("http.request.unavailable", error=repr(error))
-        return _answer(request, unavailable("A part of the system that this needs does not answer. Try again shortly."))
+        return unavailable("A part of the system that this needs does not answer. Try again shortly.")
     log.error("http.request.crashed", exc_info=error)
-    return _answer(request, Problem(500, "internal_error", "This is our fault. It was logged under the request id."))
+    return Problem(500, "internal_error", "This is our fault. It was logged under the request id.")

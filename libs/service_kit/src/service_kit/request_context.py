@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service_kit.problems import PROBLEM_JSON, problem_body
+from service_kit.problems import PROBLEM_JSON, Problem, problem_body, unforeseen
 from service_kit.tracing import accept_traceparent, traceparent
 
 log = structlog.get_logger()
@@ -66,9 +66,12 @@ class RequestContext:
             detail = (
                 f"The body is larger than {self._max_body_bytes} bytes; upload files with an upload ticket instead."
             )
-            body = problem_body(request_id, 413, "body_too_large", detail)
-            answer = JSONResponse(body, status_code=413, media_type=PROBLEM_JSON)
-            await answer(scope, receive, send_with_id)
+            await _refusal(request_id, Problem(413, "body_too_large", detail))(scope, receive, send_with_id)
+        except Exception as error:
+            # Here and not in Starlette's outermost layer, which other middleware (CORS) does not surround.
+            if status:
+                raise
+            await _refusal(request_id, unforeseen(error))(scope, receive, send_with_id)
         finally:
             self._log(scope, status, (time.perf_counter() - started) * 1000)
 
@@ -104,3 +107,8 @@ class RequestContext:
             status=status,
             duration_ms=round(duration_ms, 1),
         )
+
+
+def _refusal(request_id: str, problem: Problem) -> JSONResponse:
+    body = problem_body(request_id, problem.status, problem.code, problem.detail)
+    return JSONResponse(body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON)
