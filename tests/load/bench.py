@@ -7,6 +7,7 @@ projection. Everything is durable as in production: quorum queues, confirms, syn
 import argparse
 import asyncio
 import json
+import secrets
 import statistics
 import time
 from collections import Counter
@@ -20,8 +21,8 @@ import uvloop
 from connection import Connection
 from cpu import cpu_seconds
 
-from devstack.environment import stack_settings
 from devstack.servers import servers
+from devstack.services import StackSettings, Superuser
 from devstack.stack import Stack
 from service_kit.database import driver_url
 
@@ -123,8 +124,9 @@ def report(title: str, measured: Measured) -> None:
 async def stack_for(arguments: argparse.Namespace) -> AsyncIterator[Stack]:
     directory = Path(".state/bench")
     async with servers(directory / "servers", durable=True) as addresses:
-        settings = stack_settings(
-            directory / "services",
+        settings = StackSettings(
+            state_directory=directory / "services",
+            superuser=Superuser("bench", secrets.token_urlsafe(24), secrets.token_urlsafe(32)),
             worker_models=f"simulated-v1:{arguments.slots}",
             log_format="json",
         )

@@ -46,6 +46,7 @@ class Job:
     not_before: datetime | None = None
     """The next attempt waits until then: retry back-off."""
     queue_deadline_at: datetime | None = None
+    """When it has waited too long; counted anew each time it returns to the queue."""
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error: JobError | None = None

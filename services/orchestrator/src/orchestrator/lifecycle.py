@@ -31,6 +31,7 @@ from contracts.jobs import (
     JobQueued,
     JobRequested,
     JobRetryScheduled,
+    JobSpec,
     JobStageChanged,
     JobStarted,
     JobSucceeded,
@@ -150,13 +151,12 @@ def _accept(job: Job | None, message: JobRequested, now: datetime) -> Decision:
     if job is not None:
         return Decision(Verdict.DUPLICATE, job, retell=True)
     spec = message.job
-    patience = spec.policy.queue_timeout_seconds
     accepted = Job(
         spec=spec,
         status=JobStatus.QUEUED,
         seq=0,
         accepted_at=now,
-        queue_deadline_at=now + timedelta(seconds=patience) if patience is not None else None,
+        queue_deadline_at=_queue_deadline_from(now, spec),
     )
     return _Story(accepted, now).tell(JobQueued, job=spec).decision()
 
@@ -336,7 +336,15 @@ class _Story:
             return self.failed(code, message)
         wait = timedelta(0) if handed_back else backoff(self.job.spec.policy, failed_attempts, attempt.attempt_id)
         retry_at = self._now + wait
-        self.job = replace(self.job, status=JobStatus.QUEUED, stage=None, handbacks=handbacks, not_before=retry_at)
+        self.job = replace(
+            self.job,
+            status=JobStatus.QUEUED,
+            stage=None,
+            handbacks=handbacks,
+            not_before=retry_at,
+            # It bounds a wait, and a new one begins: the time the lost attempt ran was no waiting.
+            queue_deadline_at=_queue_deadline_from(retry_at, self.job.spec),
+        )
         failure = JobError(code=code, message=message, retryable=True)
         return self.tell(
             JobRetryScheduled,
@@ -348,6 +356,11 @@ class _Story:
 
     def _complete(self, status: JobStatus, error: JobError | None = None) -> None:
         self.job = replace(self.job, status=status, completed_at=self._now, error=error, not_before=None)
+
+
+def _queue_deadline_from(since: datetime, spec: JobSpec) -> datetime | None:
+    patience = spec.policy.queue_timeout_seconds
+    return since + timedelta(seconds=patience) if patience is not None else None
 
 
 def _running(job: Job) -> Attempt | None:

@@ -65,7 +65,7 @@ async def write(connection: Connection, fold: Fold, published: Iterable[tuple[Jo
                 status = r.status, seq = r.seq, attempt_id = r.attempt_id, attempts_made = r.attempts_made,
                 handbacks = r.handbacks, stage = r.stage, cancel_requested = r.cancel_requested, not_before = r.not_before,
                 started_at = r.started_at, completed_at = r.completed_at, error = r.error,
-                winning_attempt_id = r.winning_attempt_id
+                winning_attempt_id = r.winning_attempt_id, queue_deadline_at = r.queue_deadline_at
             FROM jsonb_populate_recordset(null::orchestrator.jobs, $2) r
             WHERE j.job_id = r.job_id
         ), attempted AS (

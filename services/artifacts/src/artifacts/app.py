@@ -1,0 +1,119 @@
+"""Puts the service together: the only file that names every other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from artifacts.bucket import Bucket, prepare_bucket
+from artifacts.caller_tokens import CallerTokens
+from artifacts.endpoint import parse_endpoint
+from artifacts.http import Dependencies, gateway_routes, worker_routes
+from artifacts.object_store import ObjectStore, open_session
+from artifacts.presigner import Presigner
+from artifacts.register_outputs import open_registrar
+from artifacts.settings import ArtifactsSettings
+from artifacts.signed_urls import SignedUrls
+from artifacts.store import Store
+from artifacts.subscribers import subscribe
+from service_kit.asgi import service_app
+from service_kit.bus import Bus
+from service_kit.database import open_pool
+from service_kit.health import Health
+
+_SERVICE = "artifacts"
+
+
+def build_app(settings: ArtifactsSettings) -> FastAPI:
+    """The service as one ASGI app. Its routes exist once what they work with is open."""
+    health = Health()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            needs = await _open(settings, stack)
+            bus = Bus(settings.rabbitmq_url.get_secret_value(), service=_SERVICE)
+            subscribe(bus, store=needs.store, objects=needs.objects)
+            stack.push_async_callback(bus.stop)
+            await bus.start()
+            bucket = asyncio.create_task(prepare_bucket(_bucket(settings)), name="artifacts.bucket.prepare")
+            stack.push_async_callback(_cancel, bucket)
+            app.include_router(gateway_routes(needs))
+            app.include_router(worker_routes(needs))
+            health.ready |= {
+                "database": needs.store.ping,
+                "bus": bus.ping,
+                "bucket": _bucket_check(bucket, needs.objects),
+            }
+            yield
+            health.stopping = True
+
+    tokens = {
+        "/internal/gateway/": settings.gateway_token.get_secret_value(),
+        "/internal/worker/": settings.worker_token.get_secret_value(),
+    }
+    return service_app(
+        lifespan=lifespan,
+        health=health,
+        middleware=[Middleware(CallerTokens, tokens=tokens)],
+        openapi_url=None,
+    )
+
+
+async def _open(settings: ArtifactsSettings, stack: AsyncExitStack) -> Dependencies:
+    pool = await open_pool(settings, service=_SERVICE)
+    stack.push_async_callback(pool.close)
+    store = Store(pool)
+    session = await stack.enter_async_context(open_session())
+    registrar = open_registrar(store)
+    stack.push_async_callback(registrar.close)
+    public = _presigner(settings, settings.minio_public_endpoint or settings.minio_endpoint)
+    workers = _presigner(
+        settings, settings.minio_worker_endpoint or settings.minio_public_endpoint or settings.minio_endpoint
+    )
+    return Dependencies(
+        store=store,
+        objects=ObjectStore(session, _presigner(settings, settings.minio_endpoint)),
+        registrar=registrar,
+        upload_urls=SignedUrls(public, ttl_seconds=settings.upload_ticket_ttl_seconds, kind="upload"),
+        download_urls=SignedUrls(public, ttl_seconds=settings.download_ttl_seconds, kind="download"),
+        input_urls=SignedUrls(workers, ttl_seconds=settings.worker_grant_ttl_seconds, kind="worker_input"),
+        output_urls=SignedUrls(workers, ttl_seconds=settings.worker_grant_ttl_seconds, kind="worker_output"),
+        upload_max_bytes=settings.upload_max_bytes,
+    )
+
+
+def _presigner(settings: ArtifactsSettings, endpoint: str) -> Presigner:
+    return Presigner(
+        parse_endpoint(endpoint, secure=settings.minio_secure),
+        bucket=settings.minio_bucket,
+        region=settings.minio_region,
+        access_key=settings.minio_access_key.get_secret_value(),
+        secret_key=settings.minio_secret_key.get_secret_value(),
+    )
+
+
+def _bucket(settings: ArtifactsSettings) -> Bucket:
+    return Bucket(
+        endpoint=parse_endpoint(settings.minio_endpoint, secure=settings.minio_secure),
+        name=settings.minio_bucket,
+        region=settings.minio_region,
+        access_key=settings.minio_access_key.get_secret_value(),
+        secret_key=settings.minio_secret_key.get_secret_value(),
+        cors_origins=settings.backend_cors_origins,
+    )
+
+
+def _bucket_check(preparation: "asyncio.Task[None]", objects: ObjectStore) -> Callable[[], Awaitable[bool]]:
+    async def bucket_is_reachable() -> bool:
+        prepared = preparation.done() and preparation.exception() is None
+        return prepared and await objects.bucket_exists()
+
+    return bucket_is_reachable
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,4 @@
+from artifacts.tables import metadata
+from service_kit.migrations import run_environment
+
+run_environment(metadata)

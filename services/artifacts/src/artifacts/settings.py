@@ -1,0 +1,60 @@
+"""The environment of the artifacts service. Read by `app.py` only."""
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_core import from_json
+from pydantic_settings import NoDecode
+
+from artifacts.endpoint import parse_endpoint
+from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
+
+
+def _origins(value: object) -> object:
+    """A JSON array, or names separated by commas: both forms are common in `.env` files."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return from_json(value)
+    return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+
+CallerToken = Annotated[SecretStr, Field(min_length=16)]
+
+
+class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings):
+    port: Annotated[int, Field(ge=1, le=65535)] = 8002
+
+    gateway_token: CallerToken
+    """Opens the gateway's routes, and no other."""
+    worker_token: CallerToken
+    """Opens the workers' routes, and no other."""
+
+    minio_endpoint: str
+    """Where this service itself reaches the store. With a scheme, or without: then `minio_secure` decides."""
+    minio_public_endpoint: str | None = None
+    """Where browsers reach it; URLs for users are signed for this host. None: the same."""
+    minio_worker_endpoint: str | None = None
+    """Where workers reach it; None: where browsers do, since a worker may stand on anybody's network."""
+    minio_secure: bool = False
+    minio_access_key: SecretStr
+    minio_secret_key: SecretStr
+    minio_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    minio_region: str = "us-east-1"
+
+    backend_cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
+    """Origins whose pages may PUT to and GET from the bucket."""
+
+    upload_max_bytes: Annotated[int, Field(gt=0)] = 20 * 1024 * 1024
+    upload_ticket_ttl_seconds: Annotated[int, Field(gt=0, le=604_800)] = 900
+    download_ttl_seconds: Annotated[int, Field(gt=0, le=604_800)] = 3600
+    worker_grant_ttl_seconds: Annotated[int, Field(gt=0, le=604_800)] = 3600
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.gateway_token.get_secret_value() == self.worker_token.get_secret_value():
+            raise ValueError("GATEWAY_TOKEN and WORKER_TOKEN must differ, or each caller could use the other's routes")
+        for endpoint in (self.minio_endpoint, self.minio_public_endpoint, self.minio_worker_endpoint):
+            if endpoint is not None:
+                parse_endpoint(endpoint, secure=self.minio_secure)
+        return self

@@ -1,0 +1,11 @@
+"""`python -m gateway`"""
+
+from functools import partial
+
+from gateway.app import build_app
+from gateway.settings import Settings
+from service_kit.asgi import load_settings, serve
+
+if __name__ == "__main__":
+    settings: Settings = load_settings(Settings, "gateway")
+    serve("gateway", partial(build_app, settings), settings)

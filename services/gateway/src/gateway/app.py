@@ -1,0 +1,155 @@
+"""Puts the gateway together: the only file that names every other."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.artifacts_client import ArtifactsClient
+from gateway.authenticate import Authenticate
+from gateway.create_job import CreateJob
+from gateway.metrics import MeasureRequests
+from gateway.openapi import TITLE, describe
+from gateway.present_jobs import PresentJobs
+from gateway.progress import ProgressBoard
+from gateway.project_events import ProjectEvents
+from gateway.read_jobs import ReadJobs
+from gateway.refresh_catalogue import CatalogueKeeper
+from gateway.republish import republish
+from gateway.routers.caller import requires_api_key
+from gateway.routers.job_results import job_results_router
+from gateway.routers.jobs import jobs_router
+from gateway.routers.models import models_router
+from gateway.routers.polled_job import add_polled_job_route
+from gateway.routers.uploads import uploads_router
+from gateway.served_models import ServedModels
+from gateway.settings import Settings
+from gateway.store.database import Database
+from gateway.store.job_view_writes import JobViewWriter
+from gateway.store.job_views import JobViewReader
+from gateway.store.models import ModelReader
+from gateway.store.users import UserReader
+from gateway.subscribers import subscribe
+from service_kit.asgi import service_app
+from service_kit.bus import Bus
+from service_kit.health import Health
+from service_kit.ids import new_uuid
+from service_kit.loops import Loop
+
+_PREFIX = "/api/v1"
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The gateway, ready to be served; it opens its connections when its lifespan begins."""
+    parts = _Parts(settings)
+    app = service_app(lifespan=parts.lifespan, health=parts.health, max_body_bytes=settings.max_body_bytes, title=TITLE)
+    _add_routes(app, parts, max_json_depth=settings.max_json_depth)
+    describe(app)
+    app.add_middleware(MeasureRequests)
+    # Outermost, so that errors carry the headers too: a page could not read them otherwise.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_credentials=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["x-api-key", "content-type", "idempotency-key", "x-request-id", "traceparent"],
+        expose_headers=["x-request-id", "retry-after", "idempotent-replayed"],
+        max_age=600,
+    )
+    return app
+
+
+class _Parts:
+    """Everything the gateway consists of, wired; nothing is open before `lifespan`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(settings)
+        self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gateway")
+        self.artifacts = ArtifactsClient(
+            settings.artifacts_url,
+            token=settings.artifacts_token.get_secret_value(),
+            timeout_seconds=settings.artifacts_timeout_seconds,
+        )
+        self.views, writer = JobViewReader(self.database), JobViewWriter(self.database)
+        self.authenticate = Authenticate(UserReader(self.database), cache_seconds=settings.api_key_cache_seconds)
+        self.catalogue = CatalogueKeeper(ModelReader(self.database))
+        self.served_models, progress = ServedModels(), ProgressBoard()
+        self.read_jobs = ReadJobs(self.views)
+        self.present_jobs = PresentJobs(self.views, progress, refresh_seconds=settings.queue_position_refresh_seconds)
+        self.create_job = CreateJob(
+            bus=self.bus,
+            views=writer,
+            read_jobs=self.read_jobs,
+            artifacts=self.artifacts,
+            catalogue=self.catalogue.current,
+            max_prompt_characters=settings.max_prompt_characters,
+            republish_after_seconds=settings.republish_after_seconds,
+        )
+        self.project_events = ProjectEvents(writer, progress)
+        subscribe(
+            self.bus,
+            instance=new_uuid().hex,
+            project_events=self.project_events,
+            progress=progress,
+            served_models=self.served_models,
+        )
+        say_again = partial(republish, writer, self.bus, after_seconds=settings.republish_after_seconds)
+        self._loops = [
+            Loop("gateway.catalogue", self.catalogue.refresh, interval_seconds=settings.catalogue_refresh_seconds),
+            Loop("gateway.republish", say_again, interval_seconds=settings.republish_after_seconds / 2),
+        ]
+        self.health = Health()
+        self.health.ready |= {"database": self.database.ping, "bus": self.bus.ping, "catalogue": self._is_loaded}
+
+    @asynccontextmanager
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """Opens from the inside out, closes in the reverse order: what is under way still finds what it needs."""
+        async with AsyncExitStack() as closing:
+            await self.database.open()
+            closing.push_async_callback(self.database.close)
+            await self.artifacts.start()
+            closing.push_async_callback(self.artifacts.stop)
+            closing.push_async_callback(self.project_events.close)
+            await self.bus.start()
+            closing.push_async_callback(self.bus.stop)
+            closing.push_async_callback(self.create_job.close)
+            for loop in self._loops:
+                loop.start()
+                closing.push_async_callback(loop.stop)
+            yield
+            self.health.stopping = True
+
+    async def _is_loaded(self) -> bool:
+        return self.catalogue.is_loaded
+
+
+def _add_routes(app: FastAPI, parts: _Parts, *, max_json_depth: int) -> None:
+    add_polled_job_route(
+        app.router,
+        _PREFIX,
+        authenticate=parts.authenticate,
+        read_jobs=parts.read_jobs,
+        present_jobs=parts.present_jobs,
+    )
+    jobs = jobs_router(
+        create_job=parts.create_job,
+        read_jobs=parts.read_jobs,
+        present_jobs=parts.present_jobs,
+        views=parts.views,
+        bus=parts.bus,
+        max_json_depth=max_json_depth,
+    )
+    uploads = uploads_router(artifacts=parts.artifacts, max_json_depth=max_json_depth)
+    results = job_results_router(read_jobs=parts.read_jobs, views=parts.views, artifacts=parts.artifacts)
+    models = models_router(catalogue=parts.catalogue.current, served_models=parts.served_models)
+    for router in (jobs, uploads, results, models):
+        app.include_router(router, prefix=_PREFIX, dependencies=[requires_api_key(parts.authenticate)])
+    app.add_route("/", _to_docs, include_in_schema=False)
+
+
+async def _to_docs(_request: Request) -> Response:
+    return RedirectResponse("/docs")

@@ -1,0 +1,43 @@
+"""Keeps the read model up to date with what the orchestrator says, a batch of events at a time."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from contracts.jobs import JobEvent
+from gateway.job_view import fold
+from gateway.metrics import PROJECTION_BATCH, PROJECTION_LAG
+from gateway.progress import ProgressBoard
+from gateway.store.job_view_writes import JobViewWriter
+from service_kit.batcher import Batcher
+
+
+class ProjectEvents:
+    """Whatever arrives while one batch is written makes up the next."""
+
+    def __init__(self, views: JobViewWriter, progress: ProgressBoard) -> None:
+        self._views = views
+        self._progress = progress
+        self._batches: Batcher[JobEvent, None] = Batcher(self._project, max_batch=500)
+
+    async def __call__(self, events: Sequence[JobEvent]) -> None:
+        """Returns once the events are in the database; only then may their messages be acknowledged."""
+        await self._batches.submit_all(events)
+
+    async def close(self) -> None:
+        await self._batches.close()
+
+    async def _project(self, events: Sequence[JobEvent]) -> list[None]:
+        changes = fold(events)
+        heard = {
+            change.newest.job_id: progress
+            for change in changes
+            if (progress := self._progress.of(change.newest.job_id, change.newest.state.attempt)) is not None
+        }
+        await self._views.apply(events, changes, heard)
+        for change in changes:
+            if change.newest.state.status.is_terminal:
+                self._progress.forget(change.newest.job_id)
+        PROJECTION_BATCH.observe(len(events))
+        newest = max(event.occurred_at for event in events)
+        PROJECTION_LAG.set(max(0.0, (datetime.now(UTC) - newest).total_seconds()))
+        return [None] * len(events)

@@ -1,0 +1,150 @@
+"""What holds for every route: keys, CORS, errors, slashes, description."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import SecretStr
+
+from gateway.users import revoke
+from service_kit.settings import DatabaseSettings
+
+ROUTES = [
+    ("POST", "/jobs/upload-ticket"),
+    ("POST", "/jobs"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44"),
+    ("GET", "/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44/download"),
+    ("GET", "/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44/events"),
+    ("GET", "/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44/artifacts"),
+    ("POST", "/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44/cancel"),
+    ("GET", "/models"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("key", [None, "unknown", "x" * 5000, "\u00e9"])
+async def test_every_route_needs_a_known_key(stranger: Any, method: str, path: str, key: str | None) -> None:
+    answer = await stranger.ask(method, path, headers={"x-api-key": key} if key else {})
+    assert (answer.status, answer.body["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"]
+
+
+async def test_revoked_key_stops_within_seconds(newcomer: Any, gateway_database: str, until: Any) -> None:
+    assert (await newcomer.get("/models")).status == 200
+    key = newcomer._headers["x-api-key"]
+    assert await revoke(DatabaseSettings(database_url=SecretStr(gateway_database)), key[:12]) == 1
+
+    async def refused() -> bool:
+        return bool((await newcomer.get("/models")).status == 401)
+
+    await until(refused, within_seconds=3)
+
+
+async def test_key_made_a_moment_after_it_was_refused_works_soon(stranger: Any, database: Any, until: Any) -> None:
+    key = {"x-api-key": "p3d_of-a-user-who-comes-later"}
+    assert (await stranger.get("/models", headers=key)).status == 401
+    await database.execute(
+        "WITH u AS (INSERT INTO gateway.users (id, username) VALUES (gen_random_uuid(), 'latecomer') RETURNING id)"
+        " INSERT INTO gateway.api_keys (id, user_id, key_hash, prefix)"
+        " SELECT gen_random_uuid(), id, sha256($1::bytea), 'p3d_' FROM u",
+        key["x-api-key"].encode(),
+    )
+
+    async def accepted() -> bool:
+        return bool((await stranger.get("/models", headers=key)).status == 200)
+
+    await until(accepted, within_seconds=3)
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/", "/models", "/models/", "/jobs//"])
+async def test_trailing_slash_makes_no_difference(admin: Any, path: str) -> None:
+    assert (await admin.get(path)).status == 200
+
+
+async def test_unknown_paths_and_methods_are_problems_too(admin: Any) -> None:
+    for method, path, status, code in (
+        ("GET", "/nothing", 404, "not_found"),
+        ("DELETE", "/jobs", 405, "method_not_allowed"),
+    ):
+        answer = await admin.ask(method, path)
+        assert (answer.status, answer.body["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_only_allowed_origins_may_read_answers_and_errors(admin: Any, stranger: Any) -> None:
+    for client, path in ((admin, "/models"), (stranger, "/models"), (admin, "/nothing")):
+        for origin in ("https://editor.example", "http://localhost:3000"):
+            answer = await client.get(path, headers={"Origin": origin})
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert answer.headers["access-control-allow-credentials"] == "true"
+        other = await client.get(path, headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+    too_large = await admin.post("/jobs", b" " * 70_000, headers={"Origin": "https://editor.example"})
+    assert (too_large.status, too_large.headers["access-control-allow-origin"]) == (413, "https://editor.example")
+
+
+async def test_preflight_needs_no_key(stranger: Any) -> None:
+    headers = {
+        "Origin": "https://editor.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key, content-type, idempotency-key",
+    }
+    assert (await stranger.ask("OPTIONS", "/jobs", headers=headers)).status == 200
+
+
+async def test_upload_ticket_is_made_for_the_caller(admin: Any) -> None:
+    answer = await admin.post("/jobs/upload-ticket/", {"filename": "../a.png", "content_type": "image/png"})
+    assert answer.status == 201
+    assert answer.body.keys() == {"upload_url", "object_name", "method", "headers", "expires_in", "max_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"filename": "a.exe", "content_type": "application/x-msdownload"}, "/content_type"),
+        ({"filename": "", "content_type": "image/png"}, "/filename"),
+        ({"content_type": "image/png"}, "/filename"),
+        ({"filename": "a\0.png", "content_type": "image/png"}, "/filename"),
+    ],
+)
+async def test_unsuitable_upload_is_refused(admin: Any, body: Any, pointer: str) -> None:
+    answer = await admin.post("/jobs/upload-ticket", body)
+    assert answer.status == 422
+    assert answer.body["errors"][0]["pointer"] == pointer
+
+
+async def test_catalogue_tells_what_each_model_takes(admin: Any) -> None:
+    models = {model["id"]: model for model in (await admin.get("/models")).body["models"]}
+    assert {"sf3d-v1", "dreamfusion-sd", "silhouette-v1", "simulated-v1"} <= models.keys()
+    for model in models.values():
+        schema = model["parameters_schema"]
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(model["defaults"], {**schema, "required": []})
+
+
+async def test_description_is_complete(stranger: Any) -> None:
+    description = (await stranger.get("//openapi.json")).body
+    assert description["components"]["securitySchemes"]["APIKeyHeader"]["name"] == "x-api-key"
+    assert "HTTPValidationError" not in str(description)
+    for path, operations in description["paths"].items():
+        assert not path.endswith("/")
+        for operation in operations.values():
+            assert operation["security"] == [{"APIKeyHeader": []}]
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"]
+                else:
+                    assert "$ref" in response["content"]["application/json"]["schema"]
+    for page in ("//docs", "//redoc"):
+        assert (await stranger.get(page)).status == 200
+    assert (await stranger.get("//")).headers["location"] == "/docs"
+
+
+async def test_metrics_name_routes_and_not_paths(admin: Any, stranger: Any) -> None:
+    job_id = await admin.create()
+    await admin.get(f"/jobs/{job_id}")
+    page = (await stranger.get("//metrics")).body
+    assert 'method="GET",route="/api/v1/jobs/{job_id}",status="200"' in page
+    assert 'p3d_gateway_jobs_created_total{model_id="simulated-v1"}' in page
+    assert job_id not in page

@@ -1,0 +1,14 @@
+"""``python -m gpu_worker``"""
+
+from gpu_worker.app import build_app
+from gpu_worker.settings import GpuWorkerSettings
+from service_kit.asgi import load_settings, serve
+
+
+def main() -> None:
+    settings = load_settings(GpuWorkerSettings, "gpu-worker")
+    serve("gpu-worker", lambda: build_app(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Puts a worker together, starts it and stops it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+import structlog
+from fastapi import FastAPI
+
+from contracts.failures import FailureCode
+from contracts.ids import WorkerId
+from gpu_worker.artifacts_client import ArtifactsClient
+from gpu_worker.engine_pool import EnginePool
+from gpu_worker.engine_process import EngineProcess
+from gpu_worker.heartbeat import Heartbeat
+from gpu_worker.held_attempts import HeldAttempts
+from gpu_worker.intake import Intake
+from gpu_worker.perform import Performer
+from gpu_worker.progress_reports import ProgressReports
+from gpu_worker.reports import Reports
+from gpu_worker.run_attempt import Tools
+from gpu_worker.settings import GpuWorkerSettings
+from gpu_worker.subscribers import subscribe
+from gpu_worker.transfer import Transfer
+from gpu_worker.work_folders import WorkFolders
+from gpu_worker.worker_name import new_worker_id
+from service_kit.asgi import service_app
+from service_kit.bus import Bus
+from service_kit.health import Health
+
+log = structlog.get_logger()
+
+_REPORTING_SECONDS = 5.0
+"""How long, when stopping, the last reports may take."""
+
+
+def build_app(settings: GpuWorkerSettings) -> FastAPI:
+    health = Health()
+    worker_id = new_worker_id()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with _tools(settings, worker_id) as tools:
+            worker = Worker(settings, worker_id, tools)
+            health.ready["bus"] = worker.bus.ping
+            for intake in worker.intakes:
+                health.alive[f"intake {intake.model_id}"] = intake.is_attached
+            try:
+                await worker.start()
+                yield
+            finally:
+                health.stopping = True
+                await worker.stop()
+
+    app = service_app(lifespan=lifespan, health=health, title="gpu-worker", docs_url=None, openapi_url=None)
+    app.state.worker_id = worker_id
+    return app
+
+
+@asynccontextmanager
+async def _tools(settings: GpuWorkerSettings, worker_id: WorkerId) -> AsyncIterator[Tools]:
+    async with AsyncExitStack() as stack:
+        folders = WorkFolders(settings.work_dir, worker_id)
+        folders.open()
+        stack.callback(folders.close)
+        pools = {}
+        for model in settings.worker_models:
+            pools[model.model_id] = EnginePool(_engine_maker(model.model_id), size=model.slots)
+            stack.push_async_callback(pools[model.model_id].close)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        artifacts = ArtifactsClient(
+            session,
+            base_url=str(settings.artifacts_url),
+            token=settings.artifacts_token.get_secret_value(),
+            tries=settings.storage_attempts,
+        )
+        transfer = Transfer(session, max_input_bytes=settings.max_input_bytes, tries=settings.storage_attempts)
+        yield Tools(pools, artifacts, transfer, folders)
+
+
+class Worker:
+    """The parts that talk on the bus, in the order in which they start and stop."""
+
+    def __init__(self, settings: GpuWorkerSettings, worker_id: WorkerId, tools: Tools) -> None:
+        self._settings = settings
+        self._worker_id = worker_id
+        self._held = HeldAttempts()
+        self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gpu-worker")
+        self._reports = Reports(self.bus, worker_id)
+        self._heartbeat = Heartbeat(
+            self.bus,
+            worker_id,
+            settings.worker_models,
+            self._held,
+            interval_seconds=settings.heartbeat_interval_seconds,
+            lease_ttl_seconds=settings.lease_ttl_seconds,
+        )
+        self._progress = ProgressReports(
+            self._held,
+            self._reports,
+            stage_report_after_ms=settings.stage_report_after_ms,
+            progress_interval_ms=settings.progress_interval_ms,
+        )
+        performer = Performer(self._held, self._reports, tools, settings.cancel_grace_seconds)
+        self.intakes = [
+            Intake(self.bus, worker_id, model, performer.perform, patience_seconds=settings.claim_patience_seconds)
+            for model in settings.worker_models
+        ]
+        subscribe(self.bus, worker_id, self._held)
+
+    async def start(self) -> None:
+        await self.bus.start()
+        self._heartbeat.start()
+        self._progress.start()
+        for intake in self.intakes:
+            await intake.start()
+        models = {model.model_id: model.slots for model in self._settings.worker_models}
+        log.info("gpu_worker.worker.started", worker_id=self._worker_id, models=models)
+
+    async def stop(self) -> None:
+        """Lets attempts finish for as long as the grace allows, then hands them back."""
+        log.info("gpu_worker.worker.stopping", worker_id=self._worker_id, attempts=len(self._held))
+        self._heartbeat.announce_stopping()
+        await asyncio.gather(*(intake.stop() for intake in self.intakes))
+        if not await self._finish(self._settings.shutdown_grace_seconds):
+            await self._hand_back_attempts()
+        await self._progress.stop()
+        await self._reports.close()
+        await self._heartbeat.stop()
+        await self.bus.stop()
+        log.info("gpu_worker.worker.stopped", worker_id=self._worker_id, attempts=len(self._held))
+
+    async def _hand_back_attempts(self) -> None:
+        message = "the worker is shutting down and handed the attempt back"
+        await asyncio.gather(*(attempt.stop(FailureCode.WORKER_SHUTDOWN, message) for attempt in self._held))
+        if not await self._finish(_REPORTING_SECONDS):
+            log.error("gpu_worker.reports.abandoned", attempts=len(self._held))
+            await asyncio.gather(*(intake.abandon() for intake in self.intakes))
+
+    async def _finish(self, timeout_seconds: float) -> bool:
+        return all(await asyncio.gather(*(intake.finish(timeout_seconds) for intake in self.intakes)))
+
+
+def _engine_maker(model_id: str) -> Callable[[], EngineProcess]:
+    return lambda: EngineProcess(model_id)

@@ -1,0 +1,173 @@
+"""Takes attempts of one model from the queue that its workers share, and no more than this one can run."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiormq
+import structlog
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustQueue
+
+from contracts import topology
+from contracts.cloudevents import UndecodableMessageError
+from contracts.ids import ModelId, WorkerId
+from contracts.workers import ServedModel
+from gpu_worker.delivery import Delivery, decode_delivery
+from gpu_worker.metrics import HANDED_BACK, SLOTS, SLOTS_BUSY
+from gpu_worker.slots import Slots
+from service_kit.bus import Bus
+from service_kit.loops import Loop
+
+log = structlog.get_logger()
+
+FreeSlot = Callable[[], None]
+Perform = Callable[[Delivery, FreeSlot], Coroutine[Any, Any, None]]
+
+_RPC_TIMEOUT_SECONDS = 5.0
+_UNATTACHED_TOLERATED_SECONDS = 15.0
+
+
+class Intake:
+    """Consumes while a slot may be free.
+
+    A delivery gets a slot at once, or waits for one that is about to be free. When none was for `patience_seconds`, the consumer
+    is cancelled and what waits is handed back, for other workers to have; when one is, consuming starts again, with a window of
+    as many deliveries as there are free slots. Attempts that are over sooner than that never touch the consumer.
+    """
+
+    def __init__(
+        self, bus: Bus, worker_id: WorkerId, model: ServedModel, perform: Perform, *, patience_seconds: float
+    ) -> None:
+        self.model_id: ModelId = model.model_id
+        self._bus = bus
+        self._queue = topology.worker_tasks(model.model_id)
+        self._tag = f"{worker_id}.{model.model_id}"
+        self._perform = perform
+        self._patience_seconds = patience_seconds
+        self._slots = Slots(model.slots, self._on_freed)
+        self._waiting: deque[Delivery] = deque()
+        self._performing: set[asyncio.Task[None]] = set()
+        self._rabbit: AbstractRobustQueue | None = None
+        self._window = 0  # the consumer's prefetch; 0: not consuming
+        self._unattached_since: float | None = None
+        self._stopping = False
+        self._tender = Loop(f"intake {model.model_id}", self._tend, interval_seconds=patience_seconds / 4)
+        SLOTS.labels(model=self.model_id).set(model.slots)
+        self._busy = SLOTS_BUSY.labels(model=self.model_id)
+
+    async def start(self) -> None:
+        self._rabbit = await self._bus.open_intake(self._queue, prefetch=self._slots.total)
+        self._tender.start()
+
+    async def stop(self) -> None:
+        """Takes nothing more and hands back what waits. Attempts under way go on."""
+        self._stopping = True
+        await self._tender.stop()
+        await self._tend()
+
+    async def finish(self, timeout_seconds: float) -> bool:
+        """Waits for the attempts under way, their reports included; whether all of them are over."""
+        if self._performing:
+            await asyncio.wait(self._performing, timeout=timeout_seconds)
+        return not self._performing
+
+    async def abandon(self) -> None:
+        """Ends what is under way, without a report: the bus is not to be had."""
+        for task in self._performing:
+            task.cancel()
+        await asyncio.gather(*self._performing, return_exceptions=True)
+
+    async def is_attached(self) -> bool:
+        """False if there should be a consumer and there has been none for a while. An unreachable broker is not our fault."""
+        if self._rabbit is None or not await self._bus.ping():
+            return True
+        if self._wanted_window() == 0 or await self._consumes():
+            self._unattached_since = None
+            return True
+        now = time.monotonic()
+        self._unattached_since = self._unattached_since or now
+        return now - self._unattached_since < _UNATTACHED_TOLERATED_SECONDS
+
+    async def _consumes(self) -> bool:
+        assert self._rabbit is not None
+        channel = await self._rabbit.channel.get_underlay_channel()
+        return isinstance(channel, aiormq.Channel) and self._tag in channel.consumers
+
+    # --- deliveries ---
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        try:
+            delivery = decode_delivery(message, self.model_id)
+        except UndecodableMessageError as error:
+            await self._bus.bury(self._queue, message, error.reason, str(error))
+            return
+        if self._slots.free > 0:
+            self._admit(delivery)
+        elif self._window == 0:
+            await delivery.hand_back()  # it was under way when consuming ended
+        else:
+            self._waiting.append(delivery)
+
+    def _admit(self, delivery: Delivery) -> None:
+        self._slots.take(len(delivery.events))
+        self._busy.set(self._slots.total - self._slots.free)
+        task = asyncio.create_task(self._perform(delivery, self._slots.give_back))
+        self._performing.add(task)
+        task.add_done_callback(self._on_performed)
+
+    def _on_performed(self, task: asyncio.Task[None]) -> None:
+        self._performing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("gpu_worker.attempt.lost", exc_info=task.exception())
+
+    def _on_freed(self) -> None:
+        while self._waiting and self._slots.free > 0:
+            self._admit(self._waiting.popleft())
+        self._busy.set(self._slots.total - self._slots.free)
+        if self._window < self._slots.total and self._wanted_window() != self._window:
+            self._tender.wake()
+
+    # --- the consumer ---
+
+    async def _tend(self) -> None:
+        """Makes the consumer what it should be."""
+        wanted = self._wanted_window()
+        if wanted == self._window:
+            return
+        try:
+            async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
+                await self._set_window(wanted)
+        except Exception as error:
+            # Not raised: the loop would wait longer and longer, and a free slot should not wait.
+            log.warning("gpu_worker.intake.unchanged", model=self.model_id, error=repr(error))
+
+    def _wanted_window(self) -> int:
+        free = self._slots.free
+        if self._stopping or self._out_of_patience():
+            return 0
+        if self._window == 0:
+            return max(0, free)
+        grown = free >= 2 * self._window or (free == self._slots.total and self._window < free)
+        return free if grown else self._window
+
+    def _out_of_patience(self) -> bool:
+        waited_seconds = self._waiting[0].age_seconds if self._waiting else 0.0
+        return max(waited_seconds, self._slots.full_seconds) >= self._patience_seconds
+
+    async def _set_window(self, window: int) -> None:
+        assert self._rabbit is not None
+        if self._window > 0 or await self._consumes():
+            await self._rabbit.cancel(self._tag)
+            self._window = 0
+            await self._hand_back_waiting()
+        if window > 0:
+            await self._rabbit.channel.set_qos(prefetch_count=window)
+            await self._rabbit.consume(self._on_message, consumer_tag=self._tag)
+            self._window = window
+
+    async def _hand_back_waiting(self) -> None:
+        while self._waiting:
+            HANDED_BACK.labels(model=self.model_id).inc()
+            await self._waiting.popleft().hand_back()

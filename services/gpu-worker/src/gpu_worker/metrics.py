@@ -1,0 +1,24 @@
+"""What a worker counts."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SLOTS = Gauge("p3d_worker_slots", "Attempts the worker runs at once.", ["model"])
+SLOTS_BUSY = Gauge("p3d_worker_slots_busy", "Slots with an attempt in them.", ["model"])
+ATTEMPTS = Counter("p3d_worker_attempts", "Attempts that ended here.", ["model", "outcome"])
+DUPLICATES = Counter("p3d_worker_duplicate_deliveries", "Copies of attempts already run here.", ["model"])
+HANDED_BACK = Counter(
+    "p3d_worker_handed_back_deliveries", "Deliveries for which no slot became free in time.", ["model"]
+)
+STAGE_SECONDS = Histogram(
+    "p3d_worker_stage_seconds",
+    "How long the stages of successful attempts took.",
+    ["model", "stage"],
+    buckets=(0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1200, 3600),
+)
+ENGINE_IDLE_SECONDS = Histogram(
+    "p3d_worker_engine_idle_seconds",
+    "How long a warm engine waited between two attempts.",
+    ["model"],
+    buckets=(0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60, 600),
+)
+FENCED = Counter("p3d_worker_fenced", "Times the worker stopped its engines because nobody could hear it.")

@@ -1,0 +1,17 @@
+"""What this worker alone must hear."""
+
+from collections.abc import Sequence
+
+from contracts import topology
+from contracts.attempts import AbortAttempt
+from contracts.cloudevents import CloudEvent
+from contracts.ids import WorkerId
+from gpu_worker.abort_attempts import abort_attempts
+from gpu_worker.held_attempts import HeldAttempts
+from service_kit.bus import Bus
+
+
+def subscribe(bus: Bus, worker_id: WorkerId, held: HeldAttempts) -> None:
+    @bus.on(topology.worker_control(worker_id), AbortAttempt)
+    async def on_abort_attempt(events: Sequence[CloudEvent[AbortAttempt]]) -> None:
+        await abort_attempts([event.data for event in events], held)
