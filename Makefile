@@ -12,7 +12,7 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 TEST_PROCESSES ?= auto
 ARGS ?=
 
-.PHONY: help setup demo up test check fix bench lock clean
+.PHONY: help setup demo up test check fix specs bench lock clean
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: setup ## Format, lint, types, import contracts, drift of specs and migrat
 fix: setup ## Format, and mend what the linter can mend by itself
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
+
+specs: setup ## Write specs/ anew from the code: OpenAPI, AsyncAPI, topology
+	$(PYTHON_IN_VENV) deploy/specs.py
 
 bench: setup ## Measure the whole system: jobs a second, latencies, CPU a job
 	@$(PYTHON_IN_VENV) tests/load/bench.py $(ARGS)
