@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import build_app
-from gateway.settings import GatewaySettings
+from gateway.settings import Settings
 
 from pydantic import SecretStr
 
@@ -28,7 +28,7 @@ def specs() -> dict[str, str]:
 
 def openapi_document() -> dict[str, Any]:
     """Nothing is connected for it: the settings only have to be of the right shape."""
-    settings = GatewaySettings(
+    settings = Settings(
         database_url=SecretStr("postgresql+asyncpg://unused"),
         rabbitmq_url=SecretStr("amqp://unused"),
         artifacts_url="http://unused",
