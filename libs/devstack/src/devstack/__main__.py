@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from devstack.console import ProcessConsole, messages_shown
 from devstack.demo import demo
 from devstack.errors import DevstackError
 from devstack.migrations_check import migrations_check
@@ -14,18 +15,24 @@ from devstack.up import up
 
 def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
-    root = chosen.root.resolve()
+    console = ProcessConsole()
     try:
-        match chosen.command:
-            case "up":
-                return run_until_signalled(up(root), status_when_stopped=0)
-            case "demo":
-                return run_until_signalled(demo(root, chosen.image, chosen.out), status_when_stopped=130)
-            case "migrations-check":
-                return run_until_signalled(migrations_check(root), status_when_stopped=130)
+        with messages_shown(console):
+            return _run(chosen, chosen.root.resolve(), console)
     except DevstackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
+
+
+def _run(chosen: argparse.Namespace, root: Path, console: ProcessConsole) -> int:
+    match chosen.command:
+        case "up":
+            return run_until_signalled(up(root, console), status_when_stopped=0)
+        case "demo":
+            work = demo(root, chosen.image, chosen.out, console.console)
+            return run_until_signalled(work, status_when_stopped=130)
+        case "migrations-check":
+            return run_until_signalled(migrations_check(root), status_when_stopped=130)
     raise AssertionError(chosen.command)
 
 

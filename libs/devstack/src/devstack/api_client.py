@@ -37,6 +37,10 @@ class ApiClient:
         await self._api.close()
         await self._store.close()
 
+    async def models(self) -> list[dict[str, Any]]:
+        models: list[dict[str, Any]] = (await self._call("GET", "/models"))["models"]
+        return models
+
     async def upload_ticket(self, filename: str, content_type: str) -> dict[str, Any]:
         return await self._call("POST", "/jobs/upload-ticket", {"filename": filename, "content_type": content_type})
 

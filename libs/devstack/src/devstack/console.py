@@ -3,6 +3,8 @@
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -43,8 +45,17 @@ class ConsoleHandler(logging.Handler):
             self._console.line("devstack", line)
 
 
-def show_messages(console: ProcessConsole) -> None:
+@contextmanager
+def messages_shown(console: ProcessConsole) -> Iterator[None]:
+    """Until the block is left, devstack's own messages appear among the processes' lines."""
     log = logging.getLogger("devstack")
-    log.handlers = [ConsoleHandler(console)]
+    handler = ConsoleHandler(console)
+    before = log.level, log.propagate
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level, log.propagate = before

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import docker  # type: ignore[import-untyped]  # docker-py ships no types
-from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]  # docker-py ships no types
+from docker.errors import DockerException, NotFound  # type: ignore[import-untyped]  # docker-py ships no types
 from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from devstack.addresses import Address, PostgresAddress, RabbitAddress, S3Address, ServerKind
 from devstack.errors import DevstackError
+from devstack.polling import until
 from devstack.reachable import answers
-from devstack.readiness import until
 from devstack.state import StateDirectory
 from devstack.vhosts import ContainerVhosts
 
@@ -72,7 +72,7 @@ def _probe(image: str) -> str | None:
         client.ping()
         try:
             client.images.get(image)
-        except ImageNotFound:
+        except NotFound:
             try:
                 client.images.get_registry_data(image)
             except (DockerException, RequestException):

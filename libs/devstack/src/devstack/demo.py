@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from devstack.api_client import ApiClient
-from devstack.console import ProcessConsole, show_messages
 from devstack.demo_report import JobProgress, print_report
 from devstack.dotenv_file import load_or_create
 from devstack.errors import DevstackError
@@ -48,10 +49,8 @@ class Stopwatch:
             self.seconds[name] = time.monotonic() - began
 
 
-async def demo(root: Path, image: Path | None, out: Path | None) -> int:
+async def demo(root: Path, image: Path | None, out: Path | None, console: Console) -> int:
     """Starts everything, makes a model of the photo, writes it, says what it took, and leaves nothing running."""
-    console = ProcessConsole()
-    show_messages(console)
     photo = read_photo(image or _default_image(root))
     values = load_or_create(root, os.environ)
     began = time.monotonic()
@@ -66,13 +65,13 @@ def read_photo(path: Path) -> Photo:
     """Raises `DevstackError` with a sentence if there is no such file or it is plainly no picture."""
     if not path.is_file():
         raise DevstackError(f"there is no image {path}: name one with IMAGE=photo.jpg")
-    content_type, _ = mimetypes.guess_type(path.name)
+    content_type, _ = mimetypes.guess_type(path.name, strict=False)
     if not content_type or not content_type.startswith("image/"):
         raise DevstackError(f"{path} is not an image by its name: give it the ending of its type, such as .jpg or .png")
     return Photo(path, content_type, path.read_bytes())
 
 
-async def _make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path, console: ProcessConsole) -> None:
+async def _make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path, console: Console) -> None:
     watch = Stopwatch()
     with watch.timed("upload ticket"):
         ticket = await api.upload_ticket(photo.path.name, photo.content_type)
@@ -87,7 +86,7 @@ async def _make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path
     preview = await _write(api, job, file, model)
     stages = (await api.events(job["id"]))[-1]["payload"].get("stage_durations_ms", {})
     print_report(
-        console.console,
+        console,
         model=file,
         preview=preview,
         summary=summarise(model),
@@ -96,10 +95,10 @@ async def _make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path
     )
 
 
-async def _watch(api: ApiClient, job: dict[str, Any], watch: Stopwatch, console: ProcessConsole) -> dict[str, Any]:
+async def _watch(api: ApiClient, job: dict[str, Any], watch: Stopwatch, console: Console) -> dict[str, Any]:
     """Polls until the job is over; raises `DevstackError` with the job's own sentence unless it succeeded."""
     deadline = time.monotonic() + _JOB_TIMEOUT_SECONDS
-    with JobProgress(console.console) as progress:
+    with JobProgress(console) as progress:
         with watch.timed("in the queue"):
             while job["status"] == "QUEUED":
                 job = await _next(api, job, progress, deadline)

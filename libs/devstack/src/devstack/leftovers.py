@@ -51,6 +51,7 @@ def end_leftovers(directory: Path, grace_seconds: float = 5.0) -> list[str]:
             alive[file.stem] = noted
             with suppress(ProcessLookupError):
                 os.kill(noted.pid, signal.SIGTERM)
+                os.kill(noted.pid, signal.SIGCONT)  # one that was suspended would not hear it
         file.unlink(missing_ok=True)
     deadline = time.monotonic() + grace_seconds
     for noted in alive.values():

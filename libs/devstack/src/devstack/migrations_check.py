@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 from devstack.addresses import ServerKind
-from devstack.console import ProcessConsole, show_messages
 from devstack.databases import provision_services, run_module
 from devstack.errors import DevstackError
 from devstack.isolation import create_database, drop_database
@@ -16,7 +15,6 @@ _log = logging.getLogger("devstack")
 
 async def migrations_check(root: Path) -> int:
     """Migrates a fresh database and compares; 1 if a service's tables and migrations differ."""
-    show_messages(ProcessConsole())
     failed = False
     async with servers(root / ".state" / "check", {ServerKind.POSTGRES}, durable=False) as addresses:
         database = await create_database(addresses.postgres_admin_url)

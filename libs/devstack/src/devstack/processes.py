@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from devstack.leftovers import forget, record
+from devstack.polling import until
 from devstack.state import StateDirectory
 
 Output = Callable[[str], None]
+
+# Where nothing adopts orphans, as in a container without an init, they stay as zombies: do not wait for ever.
+_GROUP_END_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,16 @@ class RunningProgram:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         status = await self.wait()
+        await until(self._group_is_gone, timeout_seconds=_GROUP_END_TIMEOUT_SECONDS)
         forget(self._state.processes, self.name)
         return status
+
+    async def _group_is_gone(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        return False
 
     async def _copy(self, output: Output) -> None:
         assert self._process.stdout is not None

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from devstack.addresses import RabbitAddress
 from devstack.errors import MissingPrerequisiteError
+from devstack.polling import until
 from devstack.ports import is_free
 from devstack.processes import Program, RunningProgram
-from devstack.readiness import speaks_amqp, until, until_ready
+from devstack.readiness import speaks_amqp, until_ready
 from devstack.state import StateDirectory
 from devstack.vhosts import ErlangVhosts
 

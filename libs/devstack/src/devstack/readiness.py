@@ -1,15 +1,12 @@
 """Waits until a server answers, or says why it will not."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 
 import aiohttp
 
 from devstack.errors import StartError
+from devstack.polling import Probe, until
 from devstack.processes import RunningProgram
-
-Probe = Callable[[], Awaitable[bool]]
 
 
 async def until_ready(program: RunningProgram, probe: Probe, *, timeout_seconds: float, advice: str = "") -> None:
@@ -19,18 +16,6 @@ async def until_ready(program: RunningProgram, probe: Probe, *, timeout_seconds:
             return
         raise StartError(program.name, f"ended with status {program.exit_status} while starting", program.log, advice)
     raise StartError(program.name, f"did not answer within {timeout_seconds:.0f} s", program.log, advice)
-
-
-async def until(probe: Probe, *, timeout_seconds: float) -> bool:
-    """Asks again and again, ever more slowly up to ten times a second, until the probe is true or the time is over."""
-    deadline = time.monotonic() + timeout_seconds
-    pause = 0.01
-    while not await probe():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
-    return True
 
 
 async def _ended_or(program: RunningProgram, probe: Probe) -> bool:

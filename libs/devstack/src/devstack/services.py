@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from devstack.addresses import ServerAddresses
+from devstack.errors import DevstackError
 
 
 class Service(StrEnum):
@@ -117,8 +118,10 @@ def role_password(admin_url: str, service: Service) -> str:
 
     A role belongs to the whole server. Two stacks on it, each with a password of its own making, would lock each other out.
     """
-    secret = unquote(urlsplit(admin_url).password or "").encode()
-    return hmac.digest(secret, f"pipeline3d role {service}".encode(), hashlib.sha256).hex()[:40]
+    secret = urlsplit(admin_url).password
+    if not secret:
+        raise DevstackError("DATABASE_URL has no password, from which those of the services' roles could be drawn: add one")
+    return hmac.digest(unquote(secret).encode(), f"pipeline3d role {service}".encode(), hashlib.sha256).hex()[:40]
 
 
 def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,8 +6,9 @@ import time
 from contextlib import suppress
 
 from devstack.errors import StartError
+from devstack.polling import until
 from devstack.processes import Output, Program, RunningProgram
-from devstack.readiness import speaks_http, until
+from devstack.readiness import speaks_http
 from devstack.state import StateDirectory
 
 _log = logging.getLogger("devstack")
@@ -63,16 +64,20 @@ class SupervisedProcess:
 
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Returns once it answers that it is ready; raises `StartError` when it ended instead or the time is over."""
-        if not await until(self._ready_or_ended, timeout_seconds=timeout_seconds):
+        if not await until(self._is_ready_or_over, timeout_seconds=timeout_seconds):
             raise StartError(self.name, f"was not ready within {timeout_seconds:.0f} s", self._state.log(self.name))
-        if not self._was_ready:
+        if self._is_over():
             status = self._running.exit_status if self._running else None
             raise StartError(self.name, f"ended with status {status} before it was ready", self._state.log(self.name))
 
-    async def _ready_or_ended(self) -> bool:
+    async def _is_ready_or_over(self) -> bool:
         if await speaks_http(f"{self.url}/health/ready", healthy=True):
             self._was_ready = True
             return True
+        return self._is_over()
+
+    def _is_over(self) -> bool:
+        """It does not run, and nobody is about to start it again."""
         return self.pid is None and (self._watcher is None or self._watcher.done())
 
     async def _watch(self, running: RunningProgram) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -55,14 +56,18 @@ class RequestContext:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                if scope["state"].pop("body_too_large", False):
+                    # FastAPI takes whatever is raised while it reads a body for one that cannot be parsed.
+                    raise BodyTooLargeError
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
         try:
             self._refuse_declared_size(headers)
-            await self._app(scope, self._limited(receive), send_with_id)
+            await self._app(scope, self._limited(receive, scope["state"]), send_with_id)
         except BodyTooLargeError:
+            scope["state"].pop("body_too_large", None)
             detail = (
                 f"The body is larger than {self._max_body_bytes} bytes; upload files with an upload ticket instead."
             )
@@ -80,7 +85,7 @@ class RequestContext:
         if declared.isdecimal() and int(declared) > self._max_body_bytes:
             raise BodyTooLargeError
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, state: dict[str, Any]) -> Receive:
         received = 0
 
         async def limited() -> Message:
@@ -89,6 +94,7 @@ class RequestContext:
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > self._max_body_bytes:
+                    state["body_too_large"] = True
                     raise BodyTooLargeError
             return message
 

@@ -21,10 +21,10 @@ from gateway.read_jobs import ReadJobs
 from gateway.refresh_catalogue import CatalogueKeeper
 from gateway.republish import republish
 from gateway.routers.caller import requires_api_key
+from gateway.routers.hot_routes import add_hot_routes
 from gateway.routers.job_results import job_results_router
 from gateway.routers.jobs import jobs_router
 from gateway.routers.models import models_router
-from gateway.routers.polled_job import add_polled_job_route
 from gateway.routers.uploads import uploads_router
 from gateway.served_models import ServedModels
 from gateway.settings import Settings
@@ -39,8 +39,6 @@ from service_kit.bus import Bus
 from service_kit.health import Health
 from service_kit.ids import new_uuid
 from service_kit.loops import Loop
-
-_PREFIX = "/api/v1"
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -128,26 +126,20 @@ class _Parts:
 
 
 def _add_routes(app: FastAPI, parts: _Parts, *, max_json_depth: int) -> None:
-    add_polled_job_route(
+    add_hot_routes(
         app.router,
-        _PREFIX,
         authenticate=parts.authenticate,
-        read_jobs=parts.read_jobs,
-        present_jobs=parts.present_jobs,
-    )
-    jobs = jobs_router(
         create_job=parts.create_job,
         read_jobs=parts.read_jobs,
         present_jobs=parts.present_jobs,
-        views=parts.views,
-        bus=parts.bus,
         max_json_depth=max_json_depth,
     )
+    jobs = jobs_router(read_jobs=parts.read_jobs, present_jobs=parts.present_jobs, views=parts.views, bus=parts.bus)
     uploads = uploads_router(artifacts=parts.artifacts, max_json_depth=max_json_depth)
     results = job_results_router(read_jobs=parts.read_jobs, views=parts.views, artifacts=parts.artifacts)
     models = models_router(catalogue=parts.catalogue.current, served_models=parts.served_models)
     for router in (jobs, uploads, results, models):
-        app.include_router(router, prefix=_PREFIX, dependencies=[requires_api_key(parts.authenticate)])
+        app.include_router(router, dependencies=[requires_api_key(parts.authenticate)])
     app.add_route("/", _to_docs, include_in_schema=False)
 
 

@@ -13,12 +13,12 @@ from contracts.ids import JobId, UserId
 from gateway.request_body import JobBody
 from service_kit.problems import Problem
 
-_VISIBLE_ASCII = re.compile(r"^[\x21-\x7e]{1,255}$")
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def check_key(key: str) -> str:
     """The key, if it can be one. Raises 422."""
-    if not _VISIBLE_ASCII.match(key):
+    if not _VISIBLE_ASCII.fullmatch(key):
         detail = "Idempotency-Key must be 1 to 255 visible ASCII characters without spaces; a UUID is a good one."
         raise Problem(422, "invalid_idempotency_key", detail)
     return key

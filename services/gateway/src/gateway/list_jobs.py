@@ -20,8 +20,8 @@ async def list_jobs(
     views: JobViewReader, user: User, *, cursor: str | None, status: JobStatus | None, model_id: str | None, limit: int
 ) -> Page:
     """A page of at most `limit` jobs. Jobs made meanwhile do not shift the pages. Raises 422 for a cursor that is not ours."""
-    after = Cursor.decode(cursor) if cursor is not None else None
+    after = Cursor.decode(cursor, user.id) if cursor is not None else None
     found = await views.of_user(user.id, after=after, status=status, model_id=model_id, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
-    return Page(page, Cursor(page[-1].created_at, page[-1].id).encode() if more else None)
+    return Page(page, Cursor(page[-1].created_at, page[-1].id).encode(user.id) if more else None)

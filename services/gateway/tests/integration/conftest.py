@@ -1,24 +1,21 @@
-"""A real gateway on real PostgreSQL and RabbitMQ. The artifacts service is stood in for by a small HTTP server."""
+"""A real gateway on real PostgreSQL and RabbitMQ, a front end, and an orchestrator that says what a test tells it to."""
 
 import asyncio
 import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import aiohttp
 import asyncpg
 import pytest
 import uvicorn
-from aiohttp import web
 from pydantic import SecretStr
 
-from contracts import artifacts_api as api
 from contracts import topology
 from contracts.cloudevents import CloudEvent, wrap
 from contracts.ids import UserId
@@ -34,7 +31,6 @@ from service_kit.database import driver_url
 from service_kit.ids import new_uuid
 
 SUPERUSER_KEY = "the-superusers-own-key"
-TOKEN = "the-gateways-token"
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], *, within_seconds: float = 10.0) -> Any:
@@ -44,54 +40,6 @@ async def eventually(check: Callable[[], Awaitable[Any]], *, within_seconds: flo
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.02)
     return answer
-
-
-@dataclass
-class StandInArtifacts:
-    """Knows uploads by (user, object); answers as the contract says, and 503 while `is_down`."""
-
-    url: str = ""
-    uploads: set[tuple[str, str]] = field(default_factory=set)
-    artifacts: dict[str, list[api.Artifact]] = field(default_factory=dict)
-    asked_attempts: dict[str, str | None] = field(default_factory=dict)
-    is_down: bool = False
-
-    async def answer(self, request: web.Request) -> web.Response:
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            return _problem(401, "unauthorized")
-        if self.is_down:
-            return _problem(503, "storage_unavailable")
-        body = await request.json()
-        match request.path:
-            case api.UPLOAD_TICKETS_PATH if body["content_type"] != "image/png":
-                return _problem(422, "unsupported_content_type", pointer="/content_type")
-            case api.UPLOAD_TICKETS_PATH:
-                name = f"uploads/{secrets.token_hex(8)}"
-                self.uploads.add((body["user_id"], name))
-                ticket = api.UploadTicket(
-                    upload_url=f"http://storage/{name}?signed",
-                    object_name=name,
-                    headers={"Content-Type": body["content_type"]},
-                    expires_in=900,
-                    max_bytes=1000,
-                )
-                return web.json_response(text=ticket.model_dump_json(), status=201)
-            case api.UPLOAD_CHECKS_PATH if (body["user_id"], body["object_name"]) not in self.uploads:
-                return _problem(404, "upload_not_found")
-            case api.UPLOAD_CHECKS_PATH:
-                check = api.UploadCheck(object_name=body["object_name"], content_type="image/png", size_bytes=3)
-                return web.json_response(text=check.model_dump_json())
-            case api.JOB_ARTIFACTS_PATH:
-                self.asked_attempts[body["job_id"]] = body["attempt_id"]
-                found = api.JobArtifacts(artifacts=tuple(self.artifacts.get(body["job_id"], ())))
-                return web.json_response(text=found.model_dump_json())
-        return _problem(404, "not_found")
-
-
-def _problem(status: int, code: str, pointer: str | None = None) -> web.Response:
-    errors = [{"pointer": pointer, "detail": code}] if pointer else []
-    body = {"code": code, "detail": f"This is {code}.", "status": status, "errors": errors}
-    return web.json_response(body, status=status, content_type="application/problem+json")
 
 
 class Orchestrator:
@@ -125,44 +73,6 @@ class Orchestrator:
         return job
 
 
-class Proxy:
-    """A TCP connection's way to a server, which can be cut and mended."""
-
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-        self._port = 0
-
-    async def mend(self) -> None:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    @property
-    def url(self) -> str:
-        credentials = self._parts.netloc.rpartition("@")[0]
-        return urlunsplit(self._parts._replace(netloc=f"{credentials}@127.0.0.1:{self._port}"))
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, downstream = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        self._writers |= {writer, downstream}
-        await asyncio.gather(_pump(reader, downstream), _pump(upstream, writer), return_exceptions=True)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 @dataclass
 class Answer:
     status: int
@@ -176,6 +86,7 @@ class Client:
     def __init__(self, http: aiohttp.ClientSession, url: str, key: str | None) -> None:
         self._http = http
         self.url = url
+        self.key = key
         self._headers = {"x-api-key": key} if key else {}
 
     async def get(self, path: str, **options: Any) -> Answer:
@@ -257,26 +168,12 @@ async def database(gateway_database: str) -> AsyncIterator["asyncpg.Pool[asyncpg
 
 
 @pytest.fixture(scope="session")
-async def artifacts() -> AsyncIterator[StandInArtifacts]:
-    stand_in = StandInArtifacts()
-    app = web.Application()
-    app.router.add_post("/{path:.*}", stand_in.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    stand_in.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield stand_in
-    await runner.cleanup()
-
-
-@pytest.fixture(scope="session")
-def settings(gateway_database: str, rabbitmq_url: str, artifacts: StandInArtifacts) -> Settings:
+def settings(gateway_database: str, rabbitmq_url: str, artifacts: Any) -> Settings:
     return Settings(
         database_url=SecretStr(gateway_database),
         rabbitmq_url=SecretStr(rabbitmq_url),
         artifacts_url=artifacts.url,
-        artifacts_token=SecretStr(TOKEN),
+        artifacts_token=SecretStr(artifacts.token),
         backend_cors_origins="https://editor.example, http://localhost:3000/",
         api_key_cache_seconds=0.3,
         catalogue_refresh_seconds=0.2,
@@ -358,22 +255,6 @@ def facts_of() -> type[Facts]:
 @pytest.fixture
 def until() -> Callable[..., Awaitable[Any]]:
     return eventually
-
-
-@pytest.fixture
-async def way_to() -> AsyncIterator[Callable[[str], Awaitable[Proxy]]]:
-    """Makes ways to servers that can be cut."""
-    made: list[Proxy] = []
-
-    async def make(url: str) -> Proxy:
-        proxy = Proxy(url)
-        await proxy.mend()
-        made.append(proxy)
-        return proxy
-
-    yield make
-    for proxy in made:
-        await proxy.cut()
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ async def test_every_route_needs_a_known_key(stranger: Any, method: str, path: s
 
 async def test_revoked_key_stops_within_seconds(newcomer: Any, gateway_database: str, until: Any) -> None:
     assert (await newcomer.get("/models")).status == 200
-    key = newcomer._headers["x-api-key"]
-    assert await revoke(DatabaseSettings(database_url=SecretStr(gateway_database)), key[:12]) == 1
+    assert await revoke(DatabaseSettings(database_url=SecretStr(gateway_database)), newcomer.key[:12]) == 1
 
     async def refused() -> bool:
         return bool((await newcomer.get("/models")).status == 401)
@@ -146,5 +145,6 @@ async def test_metrics_name_routes_and_not_paths(admin: Any, stranger: Any) -> N
     await admin.get(f"/jobs/{job_id}")
     page = (await stranger.get("//metrics")).body
     assert 'method="GET",route="/api/v1/jobs/{job_id}",status="200"' in page
+    assert 'method="POST",route="/api/v1/jobs",status="201"' in page
     assert 'p3d_gateway_jobs_created_total{model_id="simulated-v1"}' in page
     assert job_id not in page

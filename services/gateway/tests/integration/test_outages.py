@@ -9,7 +9,7 @@ NAMED = {"model_id": "simulated-v1", "input_params": {}}
 
 
 async def test_without_the_broker_no_job_exists_and_afterwards_all_is_well(
-    rabbitmq_url: str, way_to: Any, gateway_with: Any, client_of: Any, orchestrator: Any, database: Any, until: Any
+    *, rabbitmq_url: str, way_to: Any, gateway_with: Any, client_of: Any, orchestrator: Any, database: Any, until: Any
 ) -> None:
     way = await way_to(rabbitmq_url)
     async with gateway_with(rabbitmq_url=SecretStr(way.url)) as url:
@@ -34,7 +34,14 @@ async def test_without_the_broker_no_job_exists_and_afterwards_all_is_well(
 
 
 async def test_job_confirmed_while_the_database_is_gone_exists_all_the_same(
-    gateway_database: str, way_to: Any, gateway_with: Any, client_of: Any, orchestrator: Any, facts_of: Any, until: Any
+    *,
+    gateway_database: str,
+    way_to: Any,
+    gateway_with: Any,
+    client_of: Any,
+    orchestrator: Any,
+    facts_of: Any,
+    until: Any,
 ) -> None:
     way = await way_to(gateway_database)
     async with gateway_with(database_url=SecretStr(way.url), api_key_cache_seconds=600.0) as url:
@@ -65,9 +72,7 @@ async def test_request_that_was_not_acknowledged_is_said_again_until_it_is(
         return sum(job.job_id == first.job_id for job in orchestrator.requested) >= 2
 
     await until(said_again, within_seconds=15)
-    assert {job for job in map(lambda job: job.model_dump_json(), orchestrator.requested) if job_id in job} == {
-        first.model_dump_json()
-    }
+    assert all(job == first for job in orchestrator.requested if job.job_id == first.job_id)
     await orchestrator.say(facts_of(first).queued())
 
     async def acknowledged() -> Any:

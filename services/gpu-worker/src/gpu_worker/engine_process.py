@@ -82,6 +82,8 @@ class EngineProcess:
             if failure.code is FailureCode.ENGINE_UNAVAILABLE:
                 raise
             raise self._unavailable(f"could not be set up: {failure.message}") from None
+        finally:
+            self._answer = None
 
     async def generate(self, request: GenerationRequest, on_progress: OnProgress) -> GenerationResult:
         """Run one attempt; `on_progress` must not block. Raises EngineFailure for every way in which it can fail.

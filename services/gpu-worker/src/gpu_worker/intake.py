@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from itertools import count
 from typing import Any
 
 import aiormq
@@ -43,7 +44,9 @@ class Intake:
         self.model_id: ModelId = model.model_id
         self._bus = bus
         self._queue = topology.worker_tasks(model.model_id)
-        self._tag = f"{worker_id}.{model.model_id}"
+        self._name = f"{worker_id}.{model.model_id}"
+        self._tag = ""
+        self._numbers = count(1)
         self._perform = perform
         self._patience_seconds = patience_seconds
         self._slots = Slots(model.slots, self._on_freed)
@@ -164,6 +167,8 @@ class Intake:
             await self._hand_back_waiting()
         if window > 0:
             await self._rabbit.channel.set_qos(prefetch_count=window)
+            # Never the same tag twice on a channel: RabbitMQ before 3.10.9 closes the connection (rabbitmq-server #5927).
+            self._tag = f"{self._name}.{next(self._numbers)}"
             await self._rabbit.consume(self._on_message, consumer_tag=self._tag)
             self._window = window
 

@@ -1,5 +1,7 @@
 """What a worker counts."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 SLOTS = Gauge("p3d_worker_slots", "Attempts the worker runs at once.", ["model"])
@@ -22,3 +24,18 @@ ENGINE_IDLE_SECONDS = Histogram(
     buckets=(0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60, 600),
 )
 FENCED = Counter("p3d_worker_fenced", "Times the worker stopped its engines because nobody could hear it.")
+
+
+@cache  # looking labels up costs more than counting
+def attempts_ended(model: str, outcome: str) -> Counter:
+    return ATTEMPTS.labels(model=model, outcome=outcome)
+
+
+@cache
+def stage_seconds(model: str, stage: str) -> Histogram:
+    return STAGE_SECONDS.labels(model=model, stage=stage)
+
+
+@cache
+def engine_idle_seconds(model: str) -> Histogram:
+    return ENGINE_IDLE_SECONDS.labels(model=model)

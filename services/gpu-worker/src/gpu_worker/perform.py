@@ -14,7 +14,7 @@ from contracts.cloudevents import CloudEvent
 from gpu_worker.attempt import Attempt
 from gpu_worker.delivery import Delivery
 from gpu_worker.held_attempts import HeldAttempts, OutcomeEvent
-from gpu_worker.metrics import ATTEMPTS, DUPLICATES, STAGE_SECONDS
+from gpu_worker.metrics import DUPLICATES, attempts_ended, stage_seconds
 from gpu_worker.reports import Reports
 from gpu_worker.run_attempt import Failed, Outcome, Succeeded, Tools, run_attempt
 
@@ -105,7 +105,7 @@ class Performer:
     def _count(self, attempt: Attempt, outcome: Outcome, took_seconds: float) -> None:
         model_id = attempt.task.model_id
         if isinstance(outcome, Failed):
-            ATTEMPTS.labels(model=model_id, outcome=outcome.code.value).inc()
+            attempts_ended(model_id, outcome.code).inc()
             log.info(
                 "gpu_worker.attempt.failed",
                 job_id=str(attempt.task.job_id),
@@ -115,6 +115,6 @@ class Performer:
                 duration_ms=round(took_seconds * 1000, 1),
             )
             return
-        ATTEMPTS.labels(model=model_id, outcome="succeeded").inc()
+        attempts_ended(model_id, "succeeded").inc()
         for stage, took_ms in attempt.progress.durations_ms.items():
-            STAGE_SECONDS.labels(model=model_id, stage=stage.value).observe(took_ms / 1000)
+            stage_seconds(model_id, stage).observe(took_ms / 1000)

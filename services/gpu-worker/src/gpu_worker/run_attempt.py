@@ -20,7 +20,7 @@ from gpu_worker.engine_pool import EnginePool
 from gpu_worker.engine_process import EngineProcess
 from gpu_worker.engines.base import EngineFailure, GenerationRequest, GenerationResult
 from gpu_worker.failures import AttemptError
-from gpu_worker.metrics import ENGINE_IDLE_SECONDS
+from gpu_worker.metrics import engine_idle_seconds
 from gpu_worker.store_outputs import store_outputs
 from gpu_worker.transfer import Transfer
 from gpu_worker.work_folders import WorkFolder, WorkFolders
@@ -58,7 +58,7 @@ async def run_attempt(attempt: Attempt, tools: Tools) -> Outcome:
     """What became of it. Never raises: whatever goes wrong ends this attempt and no other, and leaves no file behind."""
     attempt.progress.leave()  # its claim is no part of its first stage
     try:
-        with attempt.stoppable(), tools.folders.folder(attempt.attempt_id) as folder:
+        with attempt.stoppable(), tools.folders.folder() as folder:
             image = await _fetch_input(attempt, folder, tools)
             made, log_tail = await _generate(attempt, image, folder, tools)
             files = await describe_outputs(made.outputs, log_tail, folder)
@@ -108,7 +108,7 @@ async def _generate(
 def _observe_idle(engine: EngineProcess, model_id: ModelId, tools: Tools) -> None:
     last_used = tools.last_used.get(engine)
     if last_used is not None:
-        ENGINE_IDLE_SECONDS.labels(model=model_id).observe(monotonic() - last_used)
+        engine_idle_seconds(model_id).observe(monotonic() - last_used)
 
 
 def _sound(facts: Mapping[str, float]) -> dict[str, float]:

@@ -6,37 +6,28 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import structlog
 
-from contracts.ids import AttemptId, WorkerId
+from contracts.ids import WorkerId
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
 class WorkFolder:
     """One attempt's own. What the engine makes lies in `outputs`."""
 
-    path: Path
-
-    @property
-    def input_image(self) -> Path:
-        return self.path / "input"
-
-    @property
-    def engine_log(self) -> Path:
-        return self.path / "engine.log"
-
-    @property
-    def outputs(self) -> Path:
-        return self.path / "outputs"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.input_image = path / "input"
+        self.engine_log = path / "engine.log"
+        self.outputs = path / "outputs"
 
 
 class WorkFolders:
-    """`<root>/<worker>/<attempt>`, for this user only.
+    """`<root>/<worker>/<number>`, for this user only, and empty when an attempt gets it.
 
     A worker holds a lock on `<root>/<worker>.lock` as long as it lives, so that workers can share a root: what belongs to a lock
     that nobody holds was left by a worker that was killed, and the next to start removes it.
@@ -47,6 +38,8 @@ class WorkFolders:
         self._own = root / worker_id
         self._lock_path = root / f"{worker_id}.lock"
         self._lock: int | None = None
+        self._numbers = count(1)
+        self._unused: list[WorkFolder] = []
 
     def open(self) -> None:
         """Raises OSError if the root cannot be written."""
@@ -72,26 +65,34 @@ class WorkFolders:
             self._lock = None
 
     @contextmanager
-    def folder(self, attempt_id: AttemptId) -> Iterator[WorkFolder]:
-        folder = WorkFolder(self._own / str(attempt_id))
-        folder.path.mkdir(mode=0o700)
-        folder.outputs.mkdir(mode=0o700)
+    def folder(self) -> Iterator[WorkFolder]:
+        """An empty folder, gone afterwards. One in which nothing was written is kept for the next attempt, since making and
+        removing it would be half of the worker's share in a very short one."""
+        folder = self._unused.pop() if self._unused else self._new()
         try:
             yield folder
         finally:
-            _remove(folder)
+            if _is_untouched(folder):
+                self._unused.append(folder)
+            else:
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+    def _new(self) -> WorkFolder:
+        folder = WorkFolder(self._own / str(next(self._numbers)))
+        folder.path.mkdir(mode=0o700)
+        folder.outputs.mkdir(mode=0o700)
+        return folder
+
+
+def _is_untouched(folder: WorkFolder) -> bool:
+    try:
+        return os.listdir(folder.path) == ["outputs"] and not os.listdir(folder.outputs)  # noqa: PTH208  on the hot path
+    except OSError:
+        return False  # an engine may do anything to its folder
 
 
 def _open_lock(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-
-
-def _remove(folder: WorkFolder) -> None:
-    try:
-        folder.outputs.rmdir()  # an attempt without files is common in load tests, and this costs a tenth of rmtree
-        folder.path.rmdir()
-    except OSError:
-        shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _remove_if_orphaned(lock_path: Path) -> None:

@@ -37,7 +37,7 @@ async def test_a_running_attempt_is_cancelled_and_its_engine_stays_for_the_next(
     await orchestrator.send(next_one)
     outcome = await orchestrator.outcome(next_one)
     assert isinstance(outcome, AttemptSucceeded)
-    assert Stage.LOAD not in outcome.stage_durations_ms
+    assert outcome.stage_durations_ms.get(Stage.LOAD, 0) < 20  # starting another process takes longer
 
 
 async def test_an_engine_that_hangs_is_killed_after_the_grace(orchestrator, worker):

@@ -168,4 +168,4 @@ async def test_nothing_is_left_in_the_work_folder(orchestrator, worker, storage)
         await orchestrator.outcome(attempt)
     own = worker.settings.work_dir / worker.worker_id
     assert own.stat().st_mode & 0o777 == 0o700
-    assert list(own.iterdir()) == []
+    assert [path for path in own.rglob("*") if path.is_file()] == []

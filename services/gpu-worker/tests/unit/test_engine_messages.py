@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.failures import FailureCode
@@ -49,12 +49,14 @@ def test_requests_survive_the_journey(image):
     assert decode_request(encode_request(request)) == request
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_raise_anything_but_malformed(line):
     with pytest.raises(MalformedLineError):
         decode_message(line)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["ready", "progress", "done", "failed", "?"]), st.dictionaries(st.text(), JSON), JSON, JSON)
 def test_no_content_raises_anything_but_malformed(kind, content, first, second):
     fields = {"stage": first, "fraction": second, "outputs": first, "facts": second, "code": first, "message": second}

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_worker.engine_output import EngineOutput
@@ -35,6 +35,7 @@ def test_the_last_line_survives_a_clear_and_trailing_blanks():
     assert output.last_line == "CUDA driver too old"
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300)))
 def test_memory_is_bounded_whatever_is_printed(chunks):
     told = []

@@ -23,7 +23,7 @@ def is_gone(pid: int) -> bool:
     """Whether no process has this id, or only one that its parent has yet to bury."""
     try:
         return " Z " in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 

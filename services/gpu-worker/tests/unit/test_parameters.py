@@ -1,6 +1,6 @@
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.failures import FailureCode
@@ -38,6 +38,7 @@ def test_the_published_schema_is_a_schema_and_its_defaults_fit(schema):
 
 
 @pytest.mark.parametrize(("schema", "name"), RULES)
+@settings(deadline=None)
 @given(value=ANYTHING)
 def test_it_accepts_what_json_schema_accepts_and_nothing_else(schema, name, value):
     if jsonschema.Draft202012Validator(schema).is_valid({name: value}):

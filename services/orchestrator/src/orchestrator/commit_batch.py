@@ -1,5 +1,6 @@
 """The group commit: everything that arrived since the last one, decided in memory and made true in one transaction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -92,7 +93,8 @@ class CommitBatch:
     async def _fill_window(self, connection: Connection, fold: Fold, model_id: ModelId) -> None:
         usage = await store.usage(connection, model_id)
         dispatched = fold.usage_change(model_id, AttemptStatus.DISPATCHED)
-        active = dispatched + fold.usage_change(model_id, AttemptStatus.STARTED)
+        active = Counter(dispatched)
+        active.update(fold.usage_change(model_id, AttemptStatus.STARTED))  # unlike `+`, keeps what became fewer
         for user in usage:
             dispatched[user.user_id] += user.dispatched
             active[user.user_id] += user.active

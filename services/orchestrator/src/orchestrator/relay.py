@@ -39,7 +39,7 @@ class Relay:
         self._bus = bus
         self._pool = pool
         self._publications: Batcher[Outbound, None] = Batcher(self._publish, max_batch=1000)
-        self._confirmed: list[tuple[JobId, int]] = []
+        self._confirmed: dict[tuple[JobId, int], None] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
     def offer(self, outbound: Outbound) -> None:
@@ -54,8 +54,9 @@ class Relay:
         return list(self._confirmed)
 
     def recorded(self, events: Sequence[tuple[JobId, int]]) -> None:
-        """The database knows of these, the oldest of `confirmed_events`."""
-        del self._confirmed[: len(events)]
+        """The database knows of these."""
+        for event in events:
+            self._confirmed.pop(event, None)  # a commit and `record_confirmed` may both have recorded it
 
     async def close(self) -> None:
         """Says what was offered and records it."""
@@ -66,9 +67,9 @@ class Relay:
         """For quiet times, when no commit comes by to record them."""
         confirmed = self.confirmed_events()
         if confirmed:
-            self.recorded(confirmed)  # before the await: a commit meanwhile must not count them too
             async with self._pool.acquire() as connection:
                 await store.mark_published(connection, confirmed)
+            self.recorded(confirmed)
 
     async def publish_left_behind(self, patience_seconds: float) -> None:
         """Publishes events that were committed longer ago and never confirmed."""
@@ -93,7 +94,7 @@ class Relay:
         )
         failures = [result for result in results if isinstance(result, BaseException)]
         if not isinstance(results[2], BaseException):
-            self._confirmed.extend((event.job_id, event.seq) for event, _ in events)
+            self._confirmed |= {(event.job_id, event.seq): None for event, _ in events}
         for failure in failures:
             # Nothing is lost: events are in the log, tasks in the table of attempts, aborts are repeated at heartbeats.
             log.warning("orchestrator.relay.failed", error=repr(failure))

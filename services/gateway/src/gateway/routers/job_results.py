@@ -1,13 +1,15 @@
 """/jobs/{id}/…: what a job left behind: its log, its files."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from contracts.artifacts_api import Artifact
 from gateway.artifacts_client import ArtifactsClient
 from gateway.download_job import download_job
 from gateway.read_jobs import ReadJobs
+from gateway.routers import API_PREFIX
 from gateway.routers.answers import json_answer, problems
 from gateway.routers.caller import caller
 from gateway.routers.schemas import ArtifactList, Download, EventList
@@ -15,7 +17,7 @@ from gateway.store.job_views import JobViewReader
 
 
 def job_results_router(*, read_jobs: ReadJobs, views: JobViewReader, artifacts: ArtifactsClient) -> APIRouter:
-    router = APIRouter(tags=["results"])
+    router = APIRouter(prefix=API_PREFIX, tags=["results"])
 
     @router.get(
         "/jobs/{job_id}/download",
@@ -53,6 +55,18 @@ def job_results_router(*, read_jobs: ReadJobs, views: JobViewReader, artifacts: 
         """The input, and what the winning attempt made, each with a presigned URL."""
         view = await read_jobs.owned(caller(request), job_id)
         found = await artifacts.job_artifacts(view.id, view.user_id, view.winning_attempt_id)
-        return json_answer({"artifacts": found})
+        return json_answer({"artifacts": [_shown(artifact) for artifact in found]})
 
     return router
+
+
+def _shown(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "name": artifact.name,
+        "kind": artifact.kind,
+        "content_type": artifact.content_type,
+        "bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "url": artifact.url,
+        "expires_in": artifact.expires_in,
+    }

@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.catalogue import Catalogue
+from gateway.routers import API_PREFIX
 from gateway.routers.answers import json_answer, problems
 from gateway.routers.schemas import ModelList
 from gateway.served_models import ServedModels
 
 
 def models_router(*, catalogue: Callable[[], Catalogue], served_models: ServedModels) -> APIRouter:
-    router = APIRouter(tags=["models"])
+    router = APIRouter(prefix=API_PREFIX, tags=["models"])
 
     @router.get("/models", response_model=ModelList, responses=problems(), summary="List the models on offer")
     async def get_models() -> Response:

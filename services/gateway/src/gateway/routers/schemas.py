@@ -70,7 +70,7 @@ class ArtifactView(BaseModel):
     name: Annotated[str, Field(examples=["model.glb"])]
     kind: ArtifactKind
     content_type: str
-    size_bytes: int
+    bytes: int
     sha256: Annotated[str | None, Field(description="Null for inputs.")]
     url: Annotated[str, Field(description="Presigned GET.")]
     expires_in: Annotated[int, Field(description="Seconds.")]

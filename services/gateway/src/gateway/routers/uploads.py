@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway.artifacts_client import ArtifactsClient
 from gateway.request_body import UploadTicketBody, read_body
+from gateway.routers import API_PREFIX
 from gateway.routers.answers import json_answer, problems
 from gateway.routers.caller import caller
 from gateway.routers.schemas import UploadTicketView
@@ -17,7 +18,7 @@ _TICKET_BODY: dict[str, Any] = {
 
 
 def uploads_router(*, artifacts: ArtifactsClient, max_json_depth: int) -> APIRouter:
-    router = APIRouter(tags=["uploads"])
+    router = APIRouter(prefix=API_PREFIX, tags=["uploads"])
 
     @router.post(
         "/jobs/upload-ticket",
