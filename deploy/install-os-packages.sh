@@ -26,14 +26,18 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 
+was_there=$(dpkg-query --show --showformat='${Status}' rabbitmq-server 2>/dev/null || true)
 log=$(mktemp)
 printf 'Installing %s\n' "$*"
-if ! { apt-get update && apt-get install --yes --no-install-recommends "$@"; } >"$log" 2>&1; then
+# A package list that cannot be renewed, perhaps of somebody else's source, need not stop us: the installation decides.
+if ! { apt-get update || true; apt-get install --yes --no-install-recommends "$@"; } >"$log" 2>&1; then
     tail -n 15 "$log" >&2
     echo "Installing $* failed (see above): run \`apt-get install $*\` as root, then try again." >&2
     exit 1
 fi
 rm -f "$log"
 
-# Nor at the next start of the machine.
-case " $* " in *" rabbitmq-server "*) systemctl disable --quiet rabbitmq-server 2>/dev/null || true ;; esac
+# Nor at the next start of the machine, nor where a policy of the machine's own let it start.
+if [ "$was_there" != "install ok installed" ]; then
+    systemctl disable --quiet --now rabbitmq-server 2>/dev/null || true
+fi

@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.app import build_app
-from gateway.settings import Settings
-
 from pydantic import SecretStr
 
 from contracts import asyncapi, topology
 from contracts.topology import DeadLetterQueue, QueueKind
+from gateway.app import build_app
+from gateway.settings import Settings
 
 SPECS = Path(__file__).parent.parent / "specs"
 

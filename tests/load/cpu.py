@@ -11,12 +11,18 @@ _SERVERS = {"postgres": "PostgreSQL", "beam.smp": "RabbitMQ", "weed": "SeaweedFS
 
 
 def cpu_seconds(stack: Stack) -> Counter[str]:
-    """Seconds spent so far, user and system, by each service with its children and by the servers."""
+    """Seconds spent so far, user and system, by each service with its children and by the servers started for this run.
+
+    A server that ran before, or runs in a container, is nobody's child here and not counted.
+    """
     parents, names, spent = _processes()
     services = {pid: name for name in stack.names() if (pid := stack.pid(name)) is not None}
     seconds: Counter[str] = Counter()
     for pid, time in spent.items():
-        service = next((services[ancestor] for ancestor in _line(pid, parents) if ancestor in services), None)
+        line = _line(pid, parents)
+        if os.getpid() not in line:
+            continue  # not of this stack
+        service = next((services[ancestor] for ancestor in line if ancestor in services), None)
         if service is not None:
             seconds[service if pid in services else f"{service} engines"] += time
         elif names[pid] in _SERVERS:

@@ -10,6 +10,7 @@ from devstack.addresses import S3Address
 from devstack.processes import Program, RunningProgram
 from devstack.readiness import speaks_http, until_ready
 from devstack.state import StateDirectory
+from devstack.stray_sockets import remove_stray_sockets
 
 _PORTS = (
     "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
@@ -23,11 +24,11 @@ _START_TIMEOUT_SECONDS = 60.0
 async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[S3Address]:
     """Runs SeaweedFS on the loopback interface until the block is left; without `durable` it is ended like by a power cut."""
     home = state.directory("s3")
+    remove_stray_sockets(state)
     ports = state.ports("s3", _PORTS)
     address = S3Address(
         endpoint=f"http://127.0.0.1:{ports['s3.port']}", access_key=_ACCESS_KEY, secret_key=state.secret("s3")
     )
-    _remove_sockets(ports)
     server = await RunningProgram.start(_server(home, ports, address), state)
     try:
         await until_ready(
@@ -38,7 +39,7 @@ async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIt
         yield address
     finally:
         await (server.stop() if durable else server.kill())
-        _remove_sockets(ports)
+        remove_stray_sockets(state)
 
 
 def _server(home: Path, ports: dict[str, int], address: S3Address) -> Program:
@@ -60,10 +61,3 @@ def _server(home: Path, ports: dict[str, int], address: S3Address) -> Program:
         },
         directory=home,
     )
-
-
-def _remove_sockets(ports: dict[str, int]) -> None:
-    """It puts some sockets into /tmp, wherever it is told to keep its files, and leaves them there."""
-    for port in (*ports.values(), ports["admin.port"] + 10_000):
-        for socket in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108  # the name is not ours to choose
-            socket.unlink(missing_ok=True)

@@ -120,7 +120,9 @@ def role_password(admin_url: str, service: Service) -> str:
     """
     secret = urlsplit(admin_url).password
     if not secret:
-        raise DevstackError("DATABASE_URL has no password, from which those of the services' roles could be drawn: add one")
+        raise DevstackError(
+            "DATABASE_URL has no password, from which those of the services' roles could be drawn: add one"
+        )
     return hmac.digest(unquote(secret).encode(), f"pipeline3d role {service}".encode(), hashlib.sha256).hex()[:40]
 
 

@@ -65,9 +65,17 @@ class StateDirectory:
 
     def ports(self, server: str, names: tuple[str, ...]) -> dict[str, int]:
         """A port for each name: those of the last run where they are still free, else new ones."""
-        file = self.directory("ports") / f"{server}.json"
-        known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        file, known = self._ports_file(server), self.last_ports(server)
         if set(known) != set(names) or not all(map(is_free, known.values())):
             known = dict(zip(names, free_ports(len(names)), strict=True))
             file.write_text(json.dumps(known))
         return known
+
+    def last_ports(self, server: str) -> dict[str, int]:
+        """Those of the last run; empty before the first."""
+        file = self._ports_file(server)
+        known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        return known
+
+    def _ports_file(self, server: str) -> Path:
+        return self.directory("ports") / f"{server}.json"

@@ -16,6 +16,8 @@ from pydantic import TypeAdapter
 from devstack.addresses import Address, PostgresAddress, RabbitAddress, S3Address, ServerKind
 from devstack.errors import DevstackError, last_lines
 from devstack.leftovers import Noted, end_leftovers, noted_in, record, start_ticks
+from devstack.state import StateDirectory
+from devstack.stray_sockets import remove_stray_sockets
 
 _READY_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 20.0
@@ -66,6 +68,8 @@ class TestRun:
         for kind in ServerKind:
             # What a killed keeper could not end itself.
             end_leftovers(self.folder / kind / "processes")
+        if (store := self.folder / ServerKind.S3).exists():
+            remove_stray_sockets(StateDirectory(store))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property

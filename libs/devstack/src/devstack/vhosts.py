@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +34,10 @@ class ErlangVhosts(BaseModel):
         await self._evaluate(f"rabbit_vhost:delete({_binary(name)}, {_binary(self.user)}).")
 
     async def _evaluate(self, expression: str) -> None:
+        # By default every caller has the same name, and the node lets no second one of that name in.
+        caller = f"caller_{secrets.token_hex(6)}"
         answer = await _run(
-            "erl_call", "-sname", self.node, "-e",
+            "erl_call", "-sname", self.node, "-h", caller, "-e",
             standard_input=f"{expression}\n",
             environment=os.environ | {"HOME": str(self.home), "ERL_EPMD_PORT": str(self.epmd_port)},
         )  # fmt: skip

@@ -15,6 +15,7 @@ from devstack import MissingPrerequisiteError, ServerAddresses, ServerKind
 from devstack.leftovers import Noted, noted_in
 from devstack.polling import until
 from devstack.servers import servers
+from devstack.state import StateDirectory
 from service_kit.database import driver_url
 
 EMBEDDED: Mapping[str, str] = {"DEVSTACK_CONTAINERS": "0"}
@@ -22,6 +23,11 @@ EMBEDDED: Mapping[str, str] = {"DEVSTACK_CONTAINERS": "0"}
 
 def processes(state: Path) -> list[Noted]:
     return [noted for file in (state / "processes").glob("*.json") if (noted := noted_in(file))]
+
+
+def stray_sockets(state: Path) -> list[Path]:
+    ports = StateDirectory(state).last_ports("s3").values()
+    return [socket for port in ports for socket in Path("/tmp").glob(f"seaweedfs-*{port}*")]
 
 
 async def execute(addresses: ServerAddresses, statement: str) -> object:
@@ -40,6 +46,7 @@ async def test_stopping_leaves_no_process_and_a_second_start_finds_the_data(tmp_
         ends_with_us = [noted for noted in started if noted.alive]
     assert len(ends_with_us) == 4
     assert not any(noted.alive for noted in started)
+    assert stray_sockets(tmp_path) == []
     async with servers(tmp_path, {ServerKind.POSTGRES}, environment=EMBEDDED) as second:
         assert await execute(second, "SELECT answer FROM kept") == 7
         assert second.postgres_admin_url == first.postgres_admin_url
@@ -68,6 +75,7 @@ async def test_a_run_that_was_killed_is_no_obstacle_to_the_next(tmp_path: Path) 
     async with servers(tmp_path, {ServerKind.POSTGRES, ServerKind.S3}, environment=EMBEDDED) as addresses:
         assert not any(noted.alive for noted in left)
         assert await execute(addresses, "SELECT 1") == 1
+    assert stray_sockets(tmp_path) == []
 
 
 async def test_a_server_that_is_named_but_does_not_answer_is_replaced_by_one_that_does(

@@ -1,5 +1,6 @@
 """The servers as tests and services meet them. They are shared by the run; each test takes a part of its own."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -7,8 +8,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from devstack import S3Address, ServerAddresses, isolated
-from devstack.isolation import database_name
+from devstack import RabbitAddress, S3Address, ServerAddresses, isolated
+from devstack.isolation import create_vhost, database_name, drop_vhost
 from service_kit.database import driver_url
 
 
@@ -41,6 +42,12 @@ async def test_isolated_parts_do_not_see_each_others_queues(servers: ServerAddre
             channel = await connection.channel()
             with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
                 await channel.get_queue("mine")
+
+
+async def test_many_can_make_virtual_hosts_at_once(rabbitmq_address: RabbitAddress) -> None:
+    made = await asyncio.gather(*(create_vhost(rabbitmq_address) for _ in range(12)))
+    assert len({vhost.url for vhost in made}) == 12
+    await asyncio.gather(*map(drop_vhost, made))
 
 
 async def test_this_process_has_a_database_and_a_virtual_host_of_its_own(postgres_url: str, rabbitmq_url: str) -> None:

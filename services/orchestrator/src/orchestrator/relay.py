@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 SOURCE = "/orchestrator"
 _LEFT_BEHIND_AT_ONCE = 1000
+_RANK = {event_type: rank for rank, event_type in enumerate(JOB_EVENTS)}
 _EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
 
 
@@ -103,11 +104,8 @@ class Relay:
         return [None] * len(offered)
 
     async def _publish_events(self, events: Iterable[tuple[JobEvent, str | None]]) -> None:
-        by_type: dict[type[JobEvent], list[CloudEvent[JobEvent]]] = defaultdict(list)
-        for event, traceparent in events:
-            by_type[type(event)].append(_event(event, traceparent))
-        # In the order of a life, so that a quick job's events arrive in order too: one channel keeps it.
-        await asyncio.gather(*(self._bus.publish(kind, by_type[kind]) for kind in JOB_EVENTS if kind in by_type))
+        # One channel keeps the order of the messages.
+        await asyncio.gather(*(self._bus.publish(kind, batch) for kind, batch in _messages(events)))
 
     async def publish_tasks(self, jobs: Iterable[Job]) -> None:
         """One message per attempt: they are for different workers."""
@@ -128,6 +126,23 @@ class Relay:
                 for abort in aborts
             )
         )
+
+
+def _messages(
+    events: Iterable[tuple[JobEvent, str | None]],
+) -> list[tuple[type[JobEvent], list[CloudEvent[JobEvent]]]]:
+    """The events as few messages of one type each, so that every job's events keep their order.
+
+    A life runs through the types in their order, and where it steps back (a second start, after a retry) a new round begins.
+    """
+    rounds: dict[tuple[int, int], list[CloudEvent[JobEvent]]] = defaultdict(list)
+    latest: dict[JobId, tuple[int, int]] = {}
+    for event, traceparent in events:
+        rank = _RANK[type(event)]
+        round_, last_rank = latest.get(event.job_id, (0, 0))
+        latest[event.job_id] = place = (round_ + (rank < last_rank), rank)
+        rounds[place].append(_event(event, traceparent))
+    return [(JOB_EVENTS[rank], rounds[round_, rank]) for round_, rank in sorted(rounds)]
 
 
 def _event(event: JobEvent, traceparent: str | None) -> CloudEvent[JobEvent]:
