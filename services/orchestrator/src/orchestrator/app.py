@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from contracts.workers import WorkerHeartbeat
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import CommitBatch, Commits
+from orchestrator.fill_windows import FillWindows
 from orchestrator.hear_heartbeats import HearHeartbeats
 from orchestrator.lifecycle import Rules
 from orchestrator.relay import Relay
@@ -34,9 +35,8 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
             stack.push_async_callback(pool.close)
             bus = Bus(settings.rabbitmq_url.get_secret_value(), service="orchestrator")
             relay, availability = Relay(bus, pool), Availability()
-            commit_batch = CommitBatch(
-                pool, relay, availability, _rules(settings), window_per_slot=settings.window_per_slot
-            )
+            fill_windows = FillWindows(availability, window_per_slot=settings.window_per_slot)
+            commit_batch = CommitBatch(pool, relay, fill_windows, _rules(settings))
             commits: Commits = Batcher(commit_batch, max_batch=settings.max_batch)
             watch_clock = WatchClock(
                 pool,

@@ -115,8 +115,8 @@ class Fold:
             change[job.spec.user_id] += _holds(job, status) - (before is not None and _holds(before, status))
         return change
 
-    def models_with_new_room_or_work(self) -> set[ModelId]:
-        """Where a job began to wait or an attempt left the window."""
+    def touched_models(self) -> set[ModelId]:
+        """Where a job may have begun to wait, or an attempt have left the window."""
         return {job.spec.model_id for job_id, job in self.jobs.items() if job is not self.loaded.get(job_id)}
 
     def dispatch(self, job_id: JobId, attempt_id: UUID) -> None:

@@ -4,7 +4,8 @@ Rows travel as JSON arrays and are typed by the tables themselves (`jsonb_popula
 defined and where it is set, and nowhere in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,23 +30,41 @@ _JOB_COLUMNS = """
 """
 
 
-async def take_commit_lock(connection: Connection) -> datetime:
-    """Waits for the turn of this transaction and answers the database's clock, the only one that decides.
+@asynccontextmanager
+async def commit_turn(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that first waits for its turn: one batch commits at a time, across replicas.
 
-    One batch commits at a time, across replicas: windows are counted and jobs loaded without anybody moving in between, and no
-    two transactions can deadlock. Batches grow instead of running side by side.
+    Windows are counted and jobs loaded without anybody moving in between, and no two transactions can deadlock. Batches grow
+    instead of running side by side. Begin and lock are one round trip, which is why asyncpg's own transaction is not used.
     """
-    now: datetime = await connection.fetchval(
-        "SELECT clock_timestamp() FROM pg_advisory_xact_lock(hashtext('orchestrator.commit'))"
+    await connection.execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('orchestrator.commit'))")
+    try:
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+async def load_batch(connection: Connection, job_ids: Collection[JobId]) -> tuple[datetime, dict[JobId, Job]]:
+    """The database's clock, the only one that decides, and those of the jobs that exist."""
+    rows = await connection.fetch(
+        f"""SELECT clock.now, {_JOB_COLUMNS}
+            FROM (SELECT clock_timestamp() AS now) clock
+            LEFT JOIN (orchestrator.jobs j LEFT JOIN orchestrator.attempts a ON a.attempt_id = j.attempt_id)
+            ON j.job_id = ANY($1::uuid[])""",  # noqa: S608  # only our own column list is put in
+        list(job_ids),
     )
-    return now
+    jobs = (_job(row) for row in rows if row["spec"] is not None)
+    return rows[0]["now"], {job.job_id: job for job in jobs}
 
 
 async def load_jobs(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, Job]:
     rows = await connection.fetch(
         f"""SELECT {_JOB_COLUMNS}
             FROM orchestrator.jobs j LEFT JOIN orchestrator.attempts a ON a.attempt_id = j.attempt_id
-            WHERE j.job_id = ANY($1::uuid[])""",  # noqa: S608  # only our own column list is put in
+            WHERE j.job_id = ANY($1::uuid[])""",  # noqa: S608  # as above
         list(job_ids),
     )
     return {job.job_id: job for job in map(_job, rows)}

@@ -38,6 +38,12 @@ def specs(count: int, user_id: UserId = OWNER, priority: int = 0) -> list[JobSpe
     return [a_spec(user_id=user_id, priority=priority) for _ in range(count)]
 
 
+async def accept(replica: Replica, *jobs: JobSpec) -> None:
+    """One after the other, so that the first is the oldest."""
+    for spec in jobs:
+        await replica.commit(requested(spec))
+
+
 async def attempt_of(replica: Replica, spec: JobSpec) -> Sequence[Input]:
     """The start and the success of the job's current attempt."""
     current = (await replica.job(spec.job_id)).current
@@ -80,7 +86,7 @@ async def test_no_more_attempts_are_on_the_bus_than_there_are_slots(make_replica
 
 async def test_a_started_attempt_makes_room_for_the_next_one(replica: Replica) -> None:
     first, second = specs(2)
-    await replica.commit(requested(first), requested(second))
+    await accept(replica, first, second)
     (start, _) = await attempt_of(replica, first)
     await replica.commit(start)
     assert [job.job_id for job in await replica.dispatched()] == [second.job_id]
@@ -88,7 +94,7 @@ async def test_a_started_attempt_makes_room_for_the_next_one(replica: Replica) -
 
 async def test_a_cancelled_job_gives_its_place_in_the_window_away(replica: Replica) -> None:
     first, second = specs(2)
-    await replica.commit(requested(first), requested(second))
+    await accept(replica, first, second)
     await replica.commit(cancel(first.job_id))
     assert [job.job_id for job in await replica.dispatched()] == [second.job_id]
 
@@ -102,11 +108,22 @@ async def test_jobs_of_a_model_that_nobody_serves_wait(replica: Replica) -> None
 async def test_a_worker_that_comes_gets_what_has_waited_for_it(make_replica: MakeReplica) -> None:
     replica = make_replica(slots=0)
     jobs = specs(5)
-    await replica.commit(*map(requested, jobs))
+    await accept(replica, *jobs)
     assert await replica.dispatched() == []
     assert replica.availability.update({MODEL: 2}) == {MODEL}
     await replica.commit(FillWindow(MODEL))
-    assert [job.job_id for job in await replica.dispatched()] == [job.job_id for job in jobs[:2]]
+    assert {job.job_id for job in await replica.dispatched()} == {job.job_id for job in jobs[:2]}
+
+
+async def test_a_waiting_job_that_the_batch_names_takes_one_place_in_the_window_and_not_two(
+    make_replica: MakeReplica,
+) -> None:
+    replica = make_replica(slots=0)
+    first, second = specs(2)
+    await accept(replica, first, second)
+    replica.availability.update({MODEL: 2})
+    await replica.commit(cancel(first.job_id, STRANGER), FillWindow(MODEL))
+    assert {job.job_id for job in await replica.dispatched()} == {first.job_id, second.job_id}
 
 
 async def test_a_thousand_jobs_of_one_user_do_not_starve_the_one_of_another(make_replica: MakeReplica) -> None:
@@ -137,12 +154,11 @@ async def test_an_attempt_that_ends_in_a_batch_no_longer_counts_against_its_user
     await replica.commit(requested(theirs))
     await replica.commit((await attempt_of(replica, theirs))[0])
     await replica.commit(requested(blocker))  # fills the window
-    older, younger = specs(1, STRANGER)[0], specs(1)[0]
-    await replica.commit(requested(older))
-    await replica.commit(requested(younger))
+    (older,), (younger,) = specs(1, STRANGER), specs(1)
+    await accept(replica, older, younger)
     _, done = await attempt_of(replica, mine)
     # Afterwards nothing of mine is on the bus or running, but one of theirs: mine is next, though it is younger.
-    await replica.commit(done, cancel(blocker.job_id))
+    await replica.commit(done, cancel(blocker.job_id), FillWindow(MODEL))
     assert [job.job_id for job in await replica.dispatched()] == [younger.job_id]
 
 

@@ -57,15 +57,22 @@ class World:
         """The job's events as they were first heard, once there are `count` different ones."""
 
         def distinct() -> list[JobEvent]:
-            of_job = [event for event in self.heard if event.data.job_id == job_id]
-            return list({event.id: event.data for event in reversed(of_job)}.values())[::-1]
+            first: dict[str, JobEvent] = {}
+            for event in self.heard:
+                if event.data.job_id == job_id:
+                    first.setdefault(event.id, event.data)
+            return list(first.values())
 
         return await self._until(distinct, count)
 
-    async def _until(self, found: Callable[[], list[E]], count: int) -> list[E]:
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for what `heard` must become."""
         async with asyncio.timeout(20), self._more:
-            await self._more.wait_for(lambda: len(found()) >= count)
-            return found()
+            await self._more.wait_for(condition)
+
+    async def _until(self, found: Callable[[], list[E]], count: int) -> list[E]:
+        await self.until(lambda: len(found()) >= count)
+        return found()
 
     async def _on_job_events(self, events: Sequence[CloudEvent[JobEvent]]) -> None:
         async with self._more:

@@ -82,7 +82,13 @@ def reports(make: Callable[[AttemptId, WorkerId], Input]) -> list[Step]:
 
 
 def said_again(age: int) -> Step:
-    return lambda world: world.said[-1 - age][0] if age < len(world.said) else requested(SPEC)
+    """What the bus may deliver twice: everything but a Dispatch, which is no message and never has the same attempt again."""
+
+    def again(world: World) -> Input:
+        delivered = [message for message, _ in world.said if not isinstance(message, Dispatch)]
+        return delivered[-1 - age] if age < len(delivered) else requested(SPEC)
+
+    return again
 
 
 def onward(world: World) -> Input:
