@@ -31,6 +31,8 @@ from orchestrator.lifecycle import Input, Verdict
 from service_kit.batcher import Batcher
 from service_kit.ids import new_uuid
 
+SOMEBODY_WAITS = """SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON oid = database
+                                  WHERE datname = current_database() AND NOT granted)"""
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -199,6 +201,21 @@ async def test_a_commit_that_fails_has_changed_nothing(make_replica: MakeReplica
     assert await replica.job(spec.job_id) == before
 
 
+async def test_a_commit_cancelled_while_it_waits_for_its_turn_leaves_nothing_behind(replica: Replica) -> None:
+    (spec,) = specs(1)
+    async with replica.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtext('orchestrator.commit'))")
+        waiting = asyncio.create_task(replica.commit(requested(spec)))
+        async with asyncio.timeout(10):
+            while not await other.fetchval(SOMEBODY_WAITS):  # noqa: ASYNC110  # the lock is the server's
+                await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert await replica.pool.fetchval("SELECT count(*) FROM orchestrator.jobs") == 0
+    assert await replica.commit(requested(spec)) == [Verdict.APPLIED]
+
+
 # --- two replicas on one database ---
 
 
@@ -222,6 +239,8 @@ async def test_two_replicas_that_work_off_a_backlog_together_run_each_job_once(m
     await asyncio.gather(*(replica.commit(*map(requested, jobs)) for replica in replicas))
     turn = cycle(replicas)
     while on_the_bus := await one.dispatched():
+        # As the clock does: what the other replica left waiting is not remembered.
+        await next(turn).commit(FillWindow(MODEL))
         assert len(on_the_bus) <= 4
         reports = [message for job in on_the_bus for message in await attempt_of(one, job.spec)]
         # Each report reaches some replica, some reach both, all at once.
