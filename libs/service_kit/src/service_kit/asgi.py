@@ -1,5 +1,6 @@
 """One ASGI app per service, the same from outside: health and metrics in the same place, errors as problem+json."""
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -44,8 +45,10 @@ def load_settings(settings_type: type[Any], service: str) -> Any:
 def serve(service: str, build_app: Callable[[], FastAPI], settings: ServiceSettings) -> None:
     """Runs the service until SIGTERM or SIGINT, then lets what is under way finish."""
     configure_logging(service, settings.log_format, settings.log_level)
+    app = build_app()
+    _spare_the_garbage_collector()
     config = uvicorn.Config(
-        build_app(),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -57,3 +60,13 @@ def serve(service: str, build_app: Callable[[], FastAPI], settings: ServiceSetti
         timeout_graceful_shutdown=int(settings.shutdown_grace_seconds) or None,
     )
     uvicorn.Server(config).run()
+
+
+def _spare_the_garbage_collector() -> None:
+    """What is loaded by now lives as long as the process, and messages make objects by the thousand that die without cycles.
+
+    Looking at all of them every 700 allocations was 5 to 10 % of each service's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
