@@ -7,8 +7,10 @@ projection. Everything is durable as in production: quorum queues, confirms, syn
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -120,6 +122,16 @@ def report(title: str, measured: Measured) -> None:
     print(f"    {'all':<22}{total / measured.jobs * 1000:6.2f}   ({total / measured.seconds:.2f} cores busy)")
 
 
+def machine() -> str:
+    """How fast one core is right now, and how much of it we get: shared machines differ by the hour."""
+    wall, cpu, total = time.perf_counter(), time.process_time(), 0
+    for number in range(5_000_000):
+        total += number
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    version = f"{sys.implementation.name} {sys.version.split()[0]}"
+    return f"{os.cpu_count()} cores, {version}: 5 M additions take {cpu:.2f} s CPU in {wall:.2f} s"
+
+
 @asynccontextmanager
 async def stack_for(arguments: argparse.Namespace) -> AsyncIterator[Stack]:
     directory = Path(".state/bench")
@@ -135,6 +147,7 @@ async def stack_for(arguments: argparse.Namespace) -> AsyncIterator[Stack]:
 
 
 async def main(arguments: argparse.Namespace) -> None:
+    print(f"Before   {machine()}")
     async with stack_for(arguments) as stack:
         await burst(stack, jobs=300, clients=8, output_bytes=4096)  # warm: pools, plans, engines
         control = await burst(stack, jobs=arguments.jobs, clients=arguments.clients, output_bytes=0)
@@ -149,6 +162,7 @@ async def main(arguments: argparse.Namespace) -> None:
         rate, latencies = await reads(stack, seconds=5.0, clients=arguments.clients)
         print(f"\nGET /jobs/{{id}}, one gateway process, {arguments.clients} clients")
         print(f"  {rate:6.0f} GET/s   {percentiles(latencies)}")
+    print(f"\nAfter    {machine()}")
 
 
 if __name__ == "__main__":

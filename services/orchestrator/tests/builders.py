@@ -10,7 +10,7 @@ from contracts.ids import AttemptId, JobId, ModelId, UserId, WorkerId
 from contracts.jobs import JobCancelRequested, JobPolicy, JobRequested, JobSpec
 from contracts.outputs import ArtifactKind, OutputFile
 from contracts.states import Stage
-from orchestrator.lifecycle import Rules
+from orchestrator.decision import Rules
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULES = Rules(lease_ttl=timedelta(seconds=15), execution_grace=timedelta(seconds=10))

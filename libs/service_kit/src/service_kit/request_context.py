@@ -101,6 +101,8 @@ class RequestContext:
         return limited
 
     def _log(self, scope: Scope, status: int, duration_ms: float) -> None:
+        if scope["path"].startswith("/health/"):
+            return  # who asks reads the answer; a service that starts would fill the log with 503
         if status < 400:
             self._successes += 1
             if self._successes % self._log_every_nth_success:

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from contracts.workers import WorkerHeartbeat
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import CommitBatch, Commits
+from orchestrator.decision import Rules
 from orchestrator.fill_windows import FillWindows
 from orchestrator.hear_heartbeats import HearHeartbeats
-from orchestrator.lifecycle import Rules
 from orchestrator.relay import Relay
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.subscribers import subscribe

@@ -8,9 +8,9 @@ import structlog
 
 from contracts.ids import ModelId
 from orchestrator import store
+from orchestrator.decision import Input, Rules, Verdict
 from orchestrator.fill_windows import FillWindows
 from orchestrator.fold import Fold, job_id_of
-from orchestrator.lifecycle import Input, Rules, Verdict
 from orchestrator.metrics import BATCH_SIZE, COMMIT_SECONDS, VERDICTS
 from orchestrator.relay import Relay
 from service_kit.batcher import Batcher

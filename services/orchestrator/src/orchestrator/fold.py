@@ -9,8 +9,9 @@ from uuid import UUID
 from contracts.ids import AttemptId, JobId, ModelId, UserId
 from contracts.jobs import JobEvent, JobRequested
 from contracts.states import AttemptStatus, JobStatus
+from orchestrator.decision import Abort, Decision, Dispatch, Input, Rules, Verdict
 from orchestrator.job import Attempt, Job
-from orchestrator.lifecycle import Abort, Decision, Dispatch, Input, Rules, Verdict, decide
+from orchestrator.lifecycle import decide
 from orchestrator.scheduling import Candidate
 
 

@@ -7,8 +7,8 @@ from contracts.ids import AttemptId, WorkerId
 from contracts.states import AttemptStatus
 from contracts.workers import WorkerHeartbeat
 from orchestrator import store
+from orchestrator.decision import Abort
 from orchestrator.fold import Outbound
-from orchestrator.lifecycle import Abort
 from orchestrator.relay import Relay
 from orchestrator.store import HeldAttempt
 from service_kit.database import Pool

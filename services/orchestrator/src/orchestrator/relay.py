@@ -18,9 +18,9 @@ from contracts.ids import JobId
 from contracts.jobs import JOB_EVENTS, JobEvent
 from contracts.topology import abort_attempt_key, run_attempt_key
 from orchestrator import store
+from orchestrator.decision import Abort
 from orchestrator.fold import Outbound
 from orchestrator.job import Job
-from orchestrator.lifecycle import Abort
 from orchestrator.metrics import LEFT_BEHIND
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus

@@ -11,23 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
-from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId, ModelId, UserId, WorkerId
-from contracts.jobs import JobError, JobEvent, JobSpec
-from contracts.states import AttemptStatus, JobStatus, Stage
+from contracts.states import AttemptStatus
 from orchestrator.fold import Fold
-from orchestrator.job import Attempt, Job
+from orchestrator.job import Job
+from orchestrator.rows import JOB_COLUMNS, attempt_row, event_row, job_of, job_row
 from orchestrator.scheduling import Candidate
 from service_kit.database import Connection
-
-_JOB_COLUMNS = """
-    j.spec, j.status, j.seq, j.accepted_at, j.attempts_made, j.handbacks, j.stage, j.cancel_requested, j.not_before,
-    j.queue_deadline_at, j.started_at, j.completed_at, j.error, j.winning_attempt_id, j.traceparent,
-    a.attempt_id, a.number, a.status AS attempt_status, a.dispatched_at, a.worker_id, a.started_at AS attempt_started_at,
-    a.lease_expires_at, a.deadline_at
-"""
 
 
 @asynccontextmanager
@@ -50,24 +40,24 @@ async def commit_turn(connection: Connection) -> AsyncIterator[None]:
 async def load_batch(connection: Connection, job_ids: Collection[JobId]) -> tuple[datetime, dict[JobId, Job]]:
     """The database's clock, the only one that decides, and those of the jobs that exist."""
     rows = await connection.fetch(
-        f"""SELECT clock.now, {_JOB_COLUMNS}
+        f"""SELECT clock.now, {JOB_COLUMNS}
             FROM (SELECT clock_timestamp() AS now) clock
             LEFT JOIN (orchestrator.jobs j LEFT JOIN orchestrator.attempts a ON a.attempt_id = j.attempt_id)
             ON j.job_id = ANY($1::uuid[])""",  # noqa: S608  # only our own column list is put in
         list(job_ids),
     )
-    jobs = (_job(row) for row in rows if row["spec"] is not None)
+    jobs = (job_of(row) for row in rows if row["spec"] is not None)
     return rows[0]["now"], {job.job_id: job for job in jobs}
 
 
 async def load_jobs(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, Job]:
     rows = await connection.fetch(
-        f"""SELECT {_JOB_COLUMNS}
+        f"""SELECT {JOB_COLUMNS}
             FROM orchestrator.jobs j LEFT JOIN orchestrator.attempts a ON a.attempt_id = j.attempt_id
             WHERE j.job_id = ANY($1::uuid[])""",  # noqa: S608  # as above
         list(job_ids),
     )
-    return {job.job_id: job for job in map(_job, rows)}
+    return {job.job_id: job for job in map(job_of, rows)}
 
 
 async def write(connection: Connection, fold: Fold, published: Iterable[tuple[JobId, int]] = ()) -> None:
@@ -101,10 +91,10 @@ async def write(connection: Connection, fold: Fold, published: Iterable[tuple[Jo
         UPDATE orchestrator.job_events e SET published_at = now()
         FROM unnest($5::uuid[], $6::int[]) p (job_id, seq) WHERE e.job_id = p.job_id AND e.seq = p.seq
         """,
-        [_job_row(job) | {"spec": job.spec, "traceparent": job.traceparent} for job in fold.created],
-        [_job_row(job) for job in fold.changed],
-        [_attempt_row(job, attempt) for job, attempt in fold.written_attempts()],
-        [_event_row(event, traceparent) for event, traceparent in fold.events],
+        [job_row(job) | {"spec": job.spec, "traceparent": job.traceparent} for job in fold.created],
+        [job_row(job) for job in fold.changed],
+        [attempt_row(job, attempt) for job, attempt in fold.written_attempts()],
+        [event_row(event, traceparent) for event, traceparent in fold.events],
         *_columns(published),
     )
 
@@ -164,13 +154,13 @@ async def waiting(connection: Connection, model_id: ModelId, now: datetime, per_
 async def long_dispatched(connection: Connection, model_id: ModelId, longer_than: timedelta) -> list[Job]:
     """Jobs whose attempt has been on the bus, untaken, for longer."""
     rows = await connection.fetch(
-        f"""SELECT {_JOB_COLUMNS}
+        f"""SELECT {JOB_COLUMNS}
             FROM orchestrator.attempts a JOIN orchestrator.jobs j ON j.attempt_id = a.attempt_id
             WHERE a.model_id = $1 AND a.status = 'DISPATCHED' AND a.dispatched_at <= now() - $2::interval""",  # noqa: S608  # as above
         model_id,
         longer_than,
     )
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 # --- timers ---
@@ -306,97 +296,6 @@ async def forget_workers(connection: Connection, unseen_for_seconds: float) -> N
     await connection.execute(
         "DELETE FROM orchestrator.workers WHERE last_seen_at < now() - make_interval(secs => $1)", unseen_for_seconds
     )
-
-
-# --- rows ---
-
-
-def _job(row: asyncpg.Record) -> Job:
-    return Job(
-        spec=JobSpec.model_validate(row["spec"]),
-        status=JobStatus(row["status"]),
-        seq=row["seq"],
-        accepted_at=row["accepted_at"],
-        current=_attempt(row) if row["attempt_id"] is not None else None,
-        attempts_made=row["attempts_made"],
-        handbacks=row["handbacks"],
-        stage=Stage(row["stage"]) if row["stage"] is not None else None,
-        cancel_requested=row["cancel_requested"],
-        not_before=row["not_before"],
-        queue_deadline_at=row["queue_deadline_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        error=JobError.model_validate(row["error"]) if row["error"] is not None else None,
-        winning_attempt_id=row["winning_attempt_id"],
-        traceparent=row["traceparent"],
-    )
-
-
-def _attempt(row: asyncpg.Record) -> Attempt:
-    return Attempt(
-        attempt_id=AttemptId(row["attempt_id"]),
-        number=row["number"],
-        status=AttemptStatus(row["attempt_status"]),
-        dispatched_at=row["dispatched_at"],
-        worker_id=WorkerId(row["worker_id"]) if row["worker_id"] is not None else None,
-        started_at=row["attempt_started_at"],
-        lease_expires_at=row["lease_expires_at"],
-        deadline_at=row["deadline_at"],
-    )
-
-
-def _job_row(job: Job) -> dict[str, Any]:
-    return {
-        "job_id": job.job_id,
-        "user_id": job.spec.user_id,
-        "model_id": job.spec.model_id,
-        "priority": job.spec.priority,
-        "status": job.status,
-        "seq": job.seq,
-        "accepted_at": job.accepted_at,
-        "attempt_id": job.current.attempt_id if job.current is not None else None,
-        "attempts_made": job.attempts_made,
-        "handbacks": job.handbacks,
-        "stage": job.stage,
-        "cancel_requested": job.cancel_requested,
-        "not_before": job.not_before,
-        "queue_deadline_at": job.queue_deadline_at,
-        "started_at": job.started_at,
-        "completed_at": job.completed_at,
-        "error": job.error,
-        "winning_attempt_id": job.winning_attempt_id,
-    }
-
-
-def _attempt_row(job: Job, attempt: Attempt) -> dict[str, Any]:
-    code: FailureCode | None = attempt.failure_code
-    return {
-        "attempt_id": attempt.attempt_id,
-        "job_id": job.job_id,
-        "number": attempt.number,
-        "model_id": job.spec.model_id,
-        "user_id": job.spec.user_id,
-        "status": attempt.status,
-        "worker_id": attempt.worker_id,
-        "dispatched_at": attempt.dispatched_at,
-        "started_at": attempt.started_at,
-        "lease_expires_at": attempt.lease_expires_at,
-        "deadline_at": attempt.deadline_at,
-        "ended_at": attempt.ended_at,
-        "failure_code": code,
-        "failure_message": attempt.failure_message,
-    }
-
-
-def _event_row(event: JobEvent, traceparent: str | None) -> dict[str, Any]:
-    return {
-        "job_id": event.job_id,
-        "seq": event.seq,
-        "type": event.routing_key,
-        "payload": event,
-        "traceparent": traceparent,
-        "occurred_at": event.occurred_at,
-    }
 
 
 def _columns(published: Iterable[tuple[JobId, int]]) -> tuple[list[UUID], list[int]]:

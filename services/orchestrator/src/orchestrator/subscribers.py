@@ -9,7 +9,7 @@ from contracts.cloudevents import CloudEvent
 from contracts.jobs import JobCancelRequested, JobRequested
 from contracts.workers import WorkerHeartbeat
 from orchestrator.commit_batch import Commits, Said
-from orchestrator.lifecycle import Verdict
+from orchestrator.decision import Verdict
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
 from service_kit.errors import OperationalError

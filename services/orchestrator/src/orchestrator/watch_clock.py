@@ -9,7 +9,7 @@ from contracts.topology import worker_tasks
 from orchestrator import store
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import Commits, FillWindow, Said
-from orchestrator.lifecycle import ExecutionOverdue, LeaseLapsed, QueueDeadlinePassed, Timer
+from orchestrator.decision import ExecutionOverdue, LeaseLapsed, QueueDeadlinePassed, Timer
 from orchestrator.metrics import SAID_AGAIN, SLOTS
 from orchestrator.relay import Relay
 from service_kit.bus import Bus

@@ -20,9 +20,9 @@ from orchestrator import store
 from orchestrator.app import build_app
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import CommitBatch, Item, Said
+from orchestrator.decision import Input, Rules, Verdict
 from orchestrator.fill_windows import FillWindows
 from orchestrator.job import Job
-from orchestrator.lifecycle import Input, Rules, Verdict
 from orchestrator.relay import Relay
 from orchestrator.settings import OrchestratorSettings
 from service_kit.bus import Bus

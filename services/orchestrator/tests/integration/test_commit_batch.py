@@ -27,7 +27,7 @@ from contracts.ids import ModelId, UserId
 from contracts.jobs import JobSpec
 from contracts.states import JobStatus
 from orchestrator.commit_batch import FillWindow, Said
-from orchestrator.lifecycle import Input, Verdict
+from orchestrator.decision import Input, Verdict
 from service_kit.batcher import Batcher
 from service_kit.ids import new_uuid
 

@@ -21,8 +21,8 @@ from services.orchestrator.tests.integration.world import World, heartbeat
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId, ModelId
 from orchestrator import store
+from orchestrator.decision import LeaseLapsed, Rules
 from orchestrator.hear_heartbeats import HearHeartbeats
-from orchestrator.lifecycle import LeaseLapsed, Rules
 from orchestrator.relay import Relay
 from service_kit.database import Pool
 

@@ -12,7 +12,7 @@ from services.orchestrator.tests.integration.world import World
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId
 from contracts.jobs import JobQueued
-from orchestrator.lifecycle import Dispatch, Input
+from orchestrator.decision import Dispatch, Input
 from orchestrator.relay import Relay
 from service_kit.bus import Bus
 from service_kit.database import Pool

@@ -7,9 +7,9 @@ from services.orchestrator.tests.unit.lifecycle_table import JOB, PATIENT, STATE
 from contracts.ids import JobId
 from contracts.states import JobStatus
 from orchestrator import store
+from orchestrator.decision import Input
 from orchestrator.fold import Fold
 from orchestrator.job import Job
-from orchestrator.lifecycle import Input
 from service_kit.database import Pool
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -22,17 +22,9 @@ from services.orchestrator.tests.builders import (
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId
 from contracts.states import AttemptStatus, JobStatus, Stage
+from orchestrator.decision import Decision, Dispatch, ExecutionOverdue, Input, LeaseLapsed, QueueDeadlinePassed, Verdict
 from orchestrator.job import Job
-from orchestrator.lifecycle import (
-    Decision,
-    Dispatch,
-    ExecutionOverdue,
-    Input,
-    LeaseLapsed,
-    QueueDeadlinePassed,
-    Verdict,
-    decide,
-)
+from orchestrator.lifecycle import decide
 
 JOB = JobId(UUID(int=1))
 EARLIER, CURRENT, NEXT = (AttemptId(UUID(int=number)) for number in (2, 3, 4))

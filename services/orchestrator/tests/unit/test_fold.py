@@ -21,9 +21,9 @@ from services.orchestrator.tests.builders import (
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId, ModelId
 from contracts.states import AttemptStatus, JobStatus
+from orchestrator.decision import Dispatch, Input, Verdict
 from orchestrator.fold import Fold
 from orchestrator.job import Attempt, Job
-from orchestrator.lifecycle import Dispatch, Input, Verdict
 
 JOB = JobId(UUID(int=1))
 ATTEMPT, NEXT = AttemptId(UUID(int=11)), AttemptId(UUID(int=12))

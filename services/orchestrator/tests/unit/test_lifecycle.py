@@ -23,17 +23,9 @@ from contracts.failures import FailureCode
 from contracts.ids import AttemptId
 from contracts.jobs import JobFailed, JobQueued, JobRetryScheduled, JobSucceeded
 from contracts.states import AttemptStatus, JobStatus
+from orchestrator.decision import Decision, Dispatch, ExecutionOverdue, Input, LeaseLapsed, QueueDeadlinePassed, Verdict
 from orchestrator.job import Job
-from orchestrator.lifecycle import (
-    Decision,
-    Dispatch,
-    ExecutionOverdue,
-    Input,
-    LeaseLapsed,
-    QueueDeadlinePassed,
-    Verdict,
-    decide,
-)
+from orchestrator.lifecycle import decide
 
 FIRST, SECOND = AttemptId(UUID(int=2)), AttemptId(UUID(int=3))
 HOUR = timedelta(hours=1)
@@ -156,6 +148,22 @@ def test_handed_back_attempts_do_not_use_up_the_allowed_ones() -> None:
         failed(JOB, SECOND),
     )
     assert job.status is JobStatus.FAILED
+
+
+def test_a_job_that_is_handed_back_again_and_again_waits_longer_and_longer() -> None:
+    job, _ = after({}, *TAKEN)
+    waits = []
+    for number in range(8):
+        assert job.current is not None
+        handed = decide(job, failed(JOB, job.current.attempt_id, FailureCode.WORKER_SHUTDOWN), T0, RULES).job
+        assert handed is not None
+        assert handed.not_before is not None
+        waits.append(handed.not_before - T0)
+        attempt_id = AttemptId(UUID(int=1000 + number))
+        dispatched = decide(handed, Dispatch(JOB, attempt_id), handed.not_before, RULES).job
+        job = decide(dispatched, started(JOB, attempt_id), T0, RULES).job or job
+    assert waits[:3] == [timedelta(0)] * 3
+    assert timedelta(0) < waits[3] < waits[5] < waits[7]
 
 
 def test_late_result_from_a_lapsed_attempt_changes_nothing() -> None:

@@ -28,17 +28,9 @@ from contracts.failures import FailureCode
 from contracts.ids import AttemptId, WorkerId
 from contracts.jobs import JobEvent
 from contracts.states import AttemptStatus, JobStatus, Stage
+from orchestrator.decision import Decision, Dispatch, ExecutionOverdue, Input, LeaseLapsed, QueueDeadlinePassed, Verdict
 from orchestrator.job import Attempt, Job
-from orchestrator.lifecycle import (
-    Decision,
-    Dispatch,
-    ExecutionOverdue,
-    Input,
-    LeaseLapsed,
-    QueueDeadlinePassed,
-    Verdict,
-    decide,
-)
+from orchestrator.lifecycle import decide
 
 SPEC = a_spec(UUID(int=1), max_attempts=3, queue_timeout_seconds=600, execution_timeout_seconds=30)
 JOB = SPEC.job_id

@@ -6,7 +6,8 @@ import pytest
 from services.orchestrator.tests.builders import RULES
 from services.orchestrator.tests.unit.lifecycle_table import ROWS, STATES, cell, decision, job_in, state_of
 
-from orchestrator.lifecycle import Verdict, decide
+from orchestrator.decision import Verdict
+from orchestrator.lifecycle import decide
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "job-lifecycle.md"
 
