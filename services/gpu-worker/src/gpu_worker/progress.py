@@ -34,7 +34,7 @@ class Progress:
         self._since = clock()
         self._told_stage: Stage | None = None
         self._told_percent = 0.0
-        self._told_at = float("-inf")
+        self._told_at = self._since
         self.stage: Stage | None = None
         self.percent = 0.0
         self.durations_ms: dict[Stage, float] = {}
@@ -72,11 +72,9 @@ class Progress:
         self._told_stage = stage
 
     def percent_to_tell(self, interval_ms: float) -> tuple[Stage, float] | None:
-        """The latest, if it is news: at most one an interval, and none of a stage shorter than that."""
+        """The latest, if it is news: at most one an interval, the first when the attempt has lasted that long."""
         now = self._clock()
-        if self.stage is None or not self._lasts(interval_ms) or (now - self._told_at) * 1000 < interval_ms:
-            return None
-        if self.percent <= self._told_percent:
+        if self.stage is None or (now - self._told_at) * 1000 < interval_ms or self.percent <= self._told_percent:
             return None
         self._told_percent, self._told_at = self.percent, now
         return self.stage, self.percent
