@@ -49,8 +49,8 @@ specs: setup ## Write specs/ anew from the code: OpenAPI, AsyncAPI, topology
 bench: setup ## Measure the whole system: jobs a second, latencies, CPU a job
 	@$(PYTHON_IN_VENV) tests/load/bench.py $(ARGS)
 
-lock: setup ## Bring requirements.lock up to date with the pyproject files
-	.venv/bin/uv lock --upgrade
+lock: setup ## Bring requirements.lock up to date with the pyproject files; UPGRADE=1 takes newer versions
+	.venv/bin/uv lock $(if $(UPGRADE),--upgrade)
 	.venv/bin/uv export --quiet --no-emit-workspace --all-groups --output-file requirements.lock
 
 clean: ## Remove everything that was made here: environment, caches, data of the local servers

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from contracts import asyncapi, topology
 from contracts.topology import DeadLetterQueue, QueueKind
 from gateway.app import build_app
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -27,7 +27,7 @@ def specs() -> dict[str, str]:
 
 def openapi_document() -> dict[str, Any]:
     """Nothing is connected for it: the settings only have to be of the right shape."""
-    settings = Settings(
+    settings = GatewaySettings(
         database_url=SecretStr("postgresql+asyncpg://unused"),
         rabbitmq_url=SecretStr("amqp://unused"),
         artifacts_url="http://unused",

@@ -122,6 +122,7 @@ def gateway_telemetry(instance: str) -> Queue:
         QueueKind.EXCLUSIVE,
         Exchange.GPU,
         (attempts.AttemptProgressed, workers.WorkerHeartbeat),
+        message_ttl_seconds=30,  # a process that hangs must not fill the broker's memory
     )
 
 

@@ -4,13 +4,15 @@ What happens to a delivery is decided here, once:
 
 * handled → acknowledged;
 * undecodable, or the handler hit a bug → published to its dead-letter queue with the reason, then acknowledged;
-* a dependency is down → given back after a pause, so that nothing loops hot.
+* a dependency is down → tried again in place, later and later; given back when the service stops or patience ends.
 """
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 import aio_pika
@@ -34,6 +36,9 @@ Handler: TypeAlias = Callable[[Sequence[CloudEvent[Any]]], Awaitable[None]]
 PREFETCH = 100
 _CONFIRM_TIMEOUT_SECONDS = 5.0
 _PAUSE_BEFORE_RETURN_SECONDS = 1.0
+_PATIENCE_SECONDS = 900.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 15.0
 
 
 class Bus:
@@ -49,6 +54,7 @@ class Bus:
             logger=None,
             apply_types=False,  # handlers take a batch; dependency injection per delivery costs 0.2 ms
         )
+        self._closing = asyncio.Event()
         self._handlers: dict[Queue, dict[str, Handler]] = defaultdict(dict)
         self._exchanges: dict[Exchange, AbstractRobustExchange] = {}
 
@@ -83,11 +89,13 @@ class Bus:
 
     async def stop_consuming(self) -> None:
         """Takes no further deliveries; those under way can still be answered, and publishing goes on."""
+        self._closing.set()
         for subscriber in self._broker.subscribers:
             await subscriber.stop()
 
     async def stop(self) -> None:
         """Closes the connection, once handlers under way have ended. Unanswered deliveries go to another consumer."""
+        self._closing.set()
         await self._broker.stop()
 
     async def ping(self) -> bool:
@@ -193,7 +201,7 @@ class Bus:
     async def _deliver(self, queue: Queue, handlers: Mapping[str, Handler], message: RabbitMessage) -> None:
         try:
             handler, events = _decode(queue, handlers, message)
-            await handler(events)
+            await self._handle_patiently(queue, handler, events)
         except UndecodableMessageError as error:
             await self.bury(queue, message.raw_message, error.reason, str(error))
         except Exception as error:
@@ -204,6 +212,25 @@ class Bus:
                 await self.bury(queue, message.raw_message, "handler_crashed", repr(error))
         else:
             await message.ack()
+
+    async def _handle_patiently(self, queue: Queue, handler: Handler, events: Sequence[CloudEvent[Any]]) -> None:
+        """Tries again in place while a dependency is down, later and later.
+
+        Giving the delivery back each time would count against its delivery limit, and an outage of a minute would put good
+        messages among the dead. The patience is half of RabbitMQ's default `consumer_timeout`.
+        """
+        give_up_at, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await handler(events)
+            except Exception as error:
+                if not is_operational(error) or self._closing.is_set() or time.monotonic() > give_up_at:
+                    raise
+                log.warning("bus.message.delayed", queue=queue.name, error=repr(error), pause_seconds=pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter
+                    await self._closing.wait()
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _give_back(self, queue: Queue, message: AbstractIncomingMessage, error: Exception) -> None:
         log.warning("bus.message.returned", queue=queue.name, error=repr(error))

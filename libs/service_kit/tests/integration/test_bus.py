@@ -97,6 +97,33 @@ async def test_a_delivery_that_met_an_outage_comes_again(start_bus: StartBus, br
     assert await broker.count(DEAD_REQUESTS) == 0
 
 
+async def test_an_outage_however_long_puts_no_good_message_among_the_dead(
+    start_bus: StartBus, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service_kit.bus._LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("service_kit.bus._FIRST_PAUSE_SECONDS", 0.01)
+    tries = topology.DELIVERY_LIMIT + 10
+    heard = Heard(*(OperationalError("the database is away") for _ in range(tries)))
+    bus = await start_bus(heard.subscribe)
+    await bus.publish(JobCancelRequested, [cancel_request()])
+    for _ in range(tries + 1):
+        await heard.next()
+    await bus.stop()
+    assert (await broker.count(REQUESTS), await broker.count(DEAD_REQUESTS)) == (0, 0)
+
+
+async def test_a_bus_that_stops_during_an_outage_leaves_the_delivery_to_others(
+    start_bus: StartBus, broker: Broker
+) -> None:
+    heard = Heard(*(OperationalError("the database is away") for _ in range(100)))
+    bus = await start_bus(heard.subscribe)
+    await bus.publish(JobCancelRequested, [cancel_request()])
+    await heard.next()
+    await bus.stop_consuming()
+    await bus.stop()
+    assert (await broker.take(REQUESTS)).redelivered
+
+
 async def test_a_delivery_that_met_a_bug_is_buried_unchanged_with_the_reason(
     start_bus: StartBus, broker: Broker
 ) -> None:

@@ -27,7 +27,7 @@ from gateway.routers.jobs import jobs_router
 from gateway.routers.models import models_router
 from gateway.routers.uploads import uploads_router
 from gateway.served_models import ServedModels
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from gateway.store.database import Database
 from gateway.store.job_view_writes import JobViewWriter
 from gateway.store.job_views import JobViewReader
@@ -41,7 +41,7 @@ from service_kit.ids import new_uuid
 from service_kit.loops import Loop
 
 
-def build_app(settings: Settings) -> FastAPI:
+def build_app(settings: GatewaySettings) -> FastAPI:
     """The gateway, ready to be served; it opens its connections when its lifespan begins."""
     parts = _Parts(settings)
     app = service_app(lifespan=parts.lifespan, health=parts.health, max_body_bytes=settings.max_body_bytes, title=TITLE)
@@ -64,7 +64,7 @@ def build_app(settings: Settings) -> FastAPI:
 class _Parts:
     """Everything the gateway consists of, wired; nothing is open before `lifespan`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GatewaySettings) -> None:
         self.database = Database(settings)
         self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gateway")
         self.artifacts = ArtifactsClient(

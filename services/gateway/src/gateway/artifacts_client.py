@@ -58,13 +58,13 @@ class ArtifactsClient:
             headers["traceparent"] = trace
         try:
             async with self._session.post(
-                self._base_url + path, data=question.model_dump_json(), headers=headers
+                self._base_url + path, data=question.model_dump_json(), headers=headers, allow_redirects=False
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("gateway.artifacts.unreachable", path=path, error=repr(error))
             raise unavailable("The file storage does not answer at the moment. Try again shortly.") from None
-        if response.status >= 400:
+        if response.status >= 300:
             raise _refusal(path, response.status, body, pointer)
         return answer_type.model_validate_json(body)
 

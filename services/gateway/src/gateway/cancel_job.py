@@ -19,7 +19,7 @@ async def cancel_job(bus: Bus, view: JobView) -> bool:
     event = wrap(
         JobCancelRequested(job_id=view.id, user_id=view.user_id, requested_at=now),
         event_id=f"{view.id}/cancel_requested",
-        source="gateway",
+        source="/gateway",
         subject=str(view.id),
         time=now,
         traceparent=traceparent.get(),

@@ -157,7 +157,7 @@ def request_event(job: JobSpec) -> CloudEvent[JobRequested]:
     return wrap(
         JobRequested(job=job),
         event_id=f"{job.job_id}/requested",
-        source="gateway",
+        source="/gateway",
         subject=str(job.job_id),
         time=job.requested_at,
         traceparent=traceparent.get(),

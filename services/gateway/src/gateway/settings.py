@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
 
 
-class Settings(ServiceSettings, BusSettings, DatabaseSettings):
+class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings):
     """What `python -m gateway` reads."""
 
     artifacts_url: str

@@ -25,7 +25,7 @@ from contracts.states import JobStatus
 from devstack.databases import provision_services, run_module
 from devstack.services import Service, database_url
 from gateway.app import build_app
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from service_kit.bus import Bus
 from service_kit.database import driver_url
 from service_kit.ids import new_uuid
@@ -116,7 +116,7 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(settings: Settings) -> AsyncIterator[str]:
+async def running_gateway(settings: GatewaySettings) -> AsyncIterator[str]:
     config = uvicorn.Config(build_app(settings), host="127.0.0.1", port=0, log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the signals are pytest's
@@ -168,8 +168,8 @@ async def database(gateway_database: str) -> AsyncIterator["asyncpg.Pool[asyncpg
 
 
 @pytest.fixture(scope="session")
-def settings(gateway_database: str, rabbitmq_url: str, artifacts: Any) -> Settings:
-    return Settings(
+def settings(gateway_database: str, rabbitmq_url: str, artifacts: Any) -> GatewaySettings:
+    return GatewaySettings(
         database_url=SecretStr(gateway_database),
         rabbitmq_url=SecretStr(rabbitmq_url),
         artifacts_url=artifacts.url,
@@ -192,7 +192,7 @@ async def orchestrator(rabbitmq_url: str) -> AsyncIterator[Orchestrator]:
 
 
 @pytest.fixture(scope="session")
-async def gateway_url(settings: Settings, orchestrator: Orchestrator) -> AsyncIterator[str]:
+async def gateway_url(settings: GatewaySettings, orchestrator: Orchestrator) -> AsyncIterator[str]:
     async with running_gateway(settings) as url:
         yield url
 
@@ -258,7 +258,7 @@ def until() -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.fixture
-def gateway_with(settings: Settings) -> Callable[..., contextlib.AbstractAsyncContextManager[str]]:
+def gateway_with(settings: GatewaySettings) -> Callable[..., contextlib.AbstractAsyncContextManager[str]]:
     """Another gateway, with some settings changed."""
     return lambda **changes: running_gateway(settings.model_copy(update=changes))
 

@@ -1,11 +1,11 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
-def settings(origins: str) -> Settings:
-    return Settings(
+def settings(origins: str) -> GatewaySettings:
+    return GatewaySettings(
         database_url=SecretStr("x"),
         rabbitmq_url=SecretStr("x"),
         artifacts_url="x",

@@ -111,10 +111,11 @@ class Worker:
 
     async def start(self) -> None:
         await self.bus.start()
-        self._heartbeat.start()
-        self._progress.start()
         for intake in self.intakes:
             await intake.start()
+        # Not before the queues are there: who hears of a worker sends it work.
+        self._heartbeat.start()
+        self._progress.start()
         models = {model.model_id: model.slots for model in self._settings.worker_models}
         log.info("gpu_worker.worker.started", worker_id=self._worker_id, models=models)
 

@@ -34,7 +34,7 @@ class Delivery:
             log.warning("gpu_worker.delivery.not_acknowledged", error=repr(error))
 
     async def hand_back(self) -> None:
-        """To the front of the queue. If the connection is gone the broker has done so by itself."""
+        """To the queue, for any worker. If the connection is gone the broker has done so by itself."""
         try:
             await self.message.nack(requeue=True)
         except Exception as error:

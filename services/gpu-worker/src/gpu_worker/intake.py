@@ -68,6 +68,8 @@ class Intake:
         """Takes nothing more and hands back what waits. Attempts under way go on."""
         self._stopping = True
         await self._tender.stop()
+        if self._rabbit is not None and await self._consumes():
+            self._window = max(self._window, 1)  # the tender was cut off between consuming and noting it
         await self._tend()
 
     async def finish(self, timeout_seconds: float) -> bool:
@@ -106,7 +108,9 @@ class Intake:
         except UndecodableMessageError as error:
             await self._bus.bury(self._queue, message, error.reason, str(error))
             return
-        if self._slots.free > 0:
+        if self._stopping:
+            await delivery.hand_back()
+        elif self._slots.free > 0:
             self._admit(delivery)
         elif self._window == 0:
             await delivery.hand_back()  # it was under way when consuming ended

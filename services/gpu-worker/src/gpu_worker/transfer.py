@@ -31,7 +31,7 @@ class Transfer:
         """Raises AttemptError: INPUT_NOT_FOUND, INVALID_IMAGE if empty, IMAGE_TOO_LARGE, STORAGE_UNAVAILABLE."""
 
         async def once() -> int:
-            async with self._session.get(URL(url, encoded=True), timeout=_TIMEOUT) as response:
+            async with self._session.get(URL(url, encoded=True), timeout=_TIMEOUT, allow_redirects=False) as response:
                 if response.status == 404:
                     raise AttemptError(FailureCode.INPUT_NOT_FOUND, "the uploaded image is gone; upload it again")
                 if response.status != 200:
@@ -53,6 +53,7 @@ class Transfer:
                 headers=headers,
                 skip_auto_headers=("Content-Type",),  # the signature knows only the headers of the grant
                 timeout=_TIMEOUT,
+                allow_redirects=False,
             ) as response:
                 if response.status >= 300:
                     raise PassingError(f"HTTP {response.status}")

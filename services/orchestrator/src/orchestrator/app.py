@@ -14,6 +14,7 @@ from orchestrator.decision import Rules
 from orchestrator.fill_windows import FillWindows
 from orchestrator.hear_heartbeats import HearHeartbeats
 from orchestrator.relay import Relay
+from orchestrator.say_lost_tasks_again import SayLostTasksAgain
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.subscribers import subscribe
 from orchestrator.watch_clock import WatchClock
@@ -38,17 +39,19 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
             fill_windows = FillWindows(availability, window_per_slot=settings.window_per_slot)
             commit_batch = CommitBatch(pool, relay, fill_windows, _rules(settings))
             commits: Commits = Batcher(commit_batch, max_batch=settings.max_batch)
-            watch_clock = WatchClock(
-                pool,
-                bus,
-                relay,
-                commits,
-                availability,
-                redispatch_after=timedelta(seconds=settings.redispatch_after_seconds),
+            clock = Loop(
+                "watch_clock",
+                WatchClock(pool, commits, availability),
+                interval_seconds=settings.sweep_interval_seconds,
             )
-            clock = Loop("watch_clock", watch_clock, interval_seconds=settings.sweep_interval_seconds)
+            redispatch_after = timedelta(seconds=settings.redispatch_after_seconds)
+            say_again = SayLostTasksAgain(pool, bus, relay, availability, redispatch_after=redispatch_after)
             left_behind = partial(relay.publish_left_behind, settings.relay_patience_seconds)
-            loops = [clock, Loop("publish_left_behind", left_behind, interval_seconds=settings.sweep_interval_seconds)]
+            loops = [
+                clock,
+                Loop("publish_left_behind", left_behind, interval_seconds=settings.sweep_interval_seconds),
+                Loop("say_lost_tasks_again", say_again, interval_seconds=settings.sweep_interval_seconds),
+            ]
             hear = HearHeartbeats(pool, relay, clock.wake, lease_ttl_seconds=settings.lease_ttl_seconds)
             heartbeats: Batcher[WorkerHeartbeat, None] = Batcher(hear, max_batch=settings.max_batch)
             subscribe(bus, commits, heartbeats)

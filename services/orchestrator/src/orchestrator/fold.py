@@ -36,8 +36,8 @@ class Fold:
     now: datetime
     rules: Rules
     jobs: dict[JobId, Job] = field(init=False)
-    attempts: dict[AttemptId, tuple[Job, Attempt]] = field(init=False, default_factory=dict)
-    """Those that ended."""
+    ended: dict[AttemptId, tuple[Job, Attempt]] = field(init=False, default_factory=dict)
+    """Attempts that ended, with their outcome."""
     events: list[tuple[JobEvent, str | None]] = field(init=False, default_factory=list)
     aborts: list[Abort] = field(init=False, default_factory=list)
     retell: set[JobId] = field(init=False, default_factory=set)
@@ -62,7 +62,7 @@ class Fold:
         job = replace(decision.job, traceparent=traceparent)
         self.jobs[job.job_id] = job
         if decision.ended is not None:
-            self.attempts[decision.ended.attempt_id] = (job, decision.ended)
+            self.ended[decision.ended.attempt_id] = (job, decision.ended)
         self.events.extend((event, traceparent) for event in decision.events)
 
     def load(self, jobs: dict[JobId, Job]) -> None:
@@ -80,7 +80,7 @@ class Fold:
 
     def written_attempts(self) -> Iterator[tuple[Job, Attempt]]:
         """Every attempt the batch made, changed or ended."""
-        yield from self.attempts.values()
+        yield from self.ended.values()
         for job_id, job in self.jobs.items():
             before = self.loaded.get(job_id)
             if job.current is not None and (before is None or before.current is not job.current):

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from contracts.failures import FailureCode
-from contracts.ids import AttemptId, WorkerId
 from contracts.states import AttemptStatus
 from contracts.workers import WorkerHeartbeat
 from orchestrator import store
 from orchestrator.decision import Abort
 from orchestrator.fold import Outbound
 from orchestrator.relay import Relay
-from orchestrator.store import HeldAttempt
+from orchestrator.store import NamedAttempt
 from service_kit.database import Pool
 
 
@@ -27,25 +26,23 @@ class HearHeartbeats:
 
     async def __call__(self, heartbeats: list[WorkerHeartbeat]) -> Sequence[None]:
         latest = {heartbeat.worker_id: heartbeat for heartbeat in sorted(heartbeats, key=lambda h: h.sent_at)}
-        held = {attempt_id: worker_id for worker_id, h in latest.items() for attempt_id in h.attempts}
+        held = [(worker_id, attempt_id) for worker_id, h in latest.items() for attempt_id in h.attempts]
         async with self._pool.acquire() as connection:
             new = await store.see_workers(connection, [_worker_row(heartbeat) for heartbeat in latest.values()])
-            known = await store.renew_leases(
-                connection, [(worker_id, attempt_id) for attempt_id, worker_id in held.items()], self._lease_ttl_seconds
-            )
+            known = await store.renew_leases(connection, held, self._lease_ttl_seconds)
         if new:
             self._on_new_worker()
-        self._relay.offer(Outbound(aborts=tuple(_to_let_go(known, held))))
+        self._relay.offer(Outbound(aborts=tuple(_to_let_go(known))))
         return [None] * len(heartbeats)
 
 
-def _to_let_go(known: Sequence[HeldAttempt], held: dict[AttemptId, WorkerId]) -> Iterator[Abort]:
+def _to_let_go(known: Sequence[NamedAttempt]) -> Iterator[Abort]:
     """Attempts that are over, another worker's, or being cancelled (an abort may get lost; this repeats it).
 
     An attempt that is still DISPATCHED is left alone: its start is on its way, by another queue than the heartbeat.
     """
     for attempt in known:
-        worker_id = held[attempt.attempt_id]
+        worker_id = attempt.named_by
         foreign = attempt.status is AttemptStatus.STARTED and attempt.worker_id != worker_id
         if attempt.status.is_over or foreign:
             yield Abort(worker_id, attempt.job_id, attempt.attempt_id, FailureCode.WORKER_LOST)

@@ -22,6 +22,7 @@ from orchestrator.decision import Abort
 from orchestrator.fold import Outbound
 from orchestrator.job import Job
 from orchestrator.metrics import LEFT_BEHIND
+from orchestrator.store import StoredEvent
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
 from service_kit.database import Pool
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 SOURCE = "/orchestrator"
 _LEFT_BEHIND_AT_ONCE = 1000
+_EVENTS_PER_MESSAGE = 200
+"""Of at most about 70 KB each: RabbitMQ 4 refuses messages of more than 16 MiB."""
 _RANK = {event_type: rank for rank, event_type in enumerate(JOB_EVENTS)}
 _EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
 
@@ -41,11 +44,14 @@ class Relay:
         self._pool = pool
         self._publications: Batcher[Outbound, None] = Batcher(self._publish, max_batch=1000)
         self._confirmed: dict[tuple[JobId, int], None] = {}
+        self._in_hand: set[tuple[JobId, int]] = set()
+        """Events offered and not yet published: not left behind, only waiting for their turn."""
         self._under_way: set[asyncio.Task[None]] = set()
 
     def offer(self, outbound: Outbound) -> None:
         """Publishes in the background, after everything offered before."""
         if outbound:
+            self._in_hand.update((event.job_id, event.seq) for event, _ in outbound.events)
             task = asyncio.create_task(self._publications.submit(outbound))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -68,7 +74,7 @@ class Relay:
         """For quiet times, when no commit comes by to record them."""
         confirmed = self.confirmed_events()
         if confirmed:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire() as connection, store.commit_turn(connection):
                 await store.mark_published(connection, confirmed)
             self.recorded(confirmed)
 
@@ -76,14 +82,22 @@ class Relay:
         """Publishes events that were committed longer ago and never confirmed."""
         await self.record_confirmed()
         async with self._pool.acquire() as connection, connection.transaction():
-            left = await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
-            if not left:
-                return
-            LEFT_BEHIND.inc(len(left))
-            log.warning("orchestrator.events.left_behind", count=len(left))
-            events = [(_EVENT_TYPES[stored.type].model_validate(stored.payload), stored.traceparent) for stored in left]
-            await self._publish_events(events)
-            await store.mark_published(connection, [(stored.job_id, stored.seq) for stored in left])
+            if await store.take_turn_as_sweeper(connection):
+                await self._publish_unpublished(
+                    await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
+                )
+
+    async def _publish_unpublished(self, unpublished: Iterable[StoredEvent]) -> None:
+        left = [stored for stored in unpublished if (stored.job_id, stored.seq) not in self._in_hand]
+        if not left:
+            return
+        LEFT_BEHIND.inc(len(left))
+        log.warning("orchestrator.events.left_behind", count=len(left))
+        await self._publish_events(
+            [(_EVENT_TYPES[stored.type].model_validate(stored.payload), stored.traceparent) for stored in left]
+        )
+        self._confirmed |= dict.fromkeys((stored.job_id, stored.seq) for stored in left)
+        await self.record_confirmed()
 
     async def _publish(self, offered: list[Outbound]) -> Sequence[None]:
         events = [event for outbound in offered for event in outbound.events]
@@ -93,6 +107,7 @@ class Relay:
             self._publish_events(events),
             return_exceptions=True,
         )
+        self._in_hand.difference_update((event.job_id, event.seq) for event, _ in events)
         failures = [result for result in results if isinstance(result, BaseException)]
         if not isinstance(results[2], BaseException):
             self._confirmed |= {(event.job_id, event.seq): None for event, _ in events}
@@ -142,7 +157,11 @@ def _messages(
         round_, last_rank = latest.get(event.job_id, (0, 0))
         latest[event.job_id] = place = (round_ + (rank < last_rank), rank)
         rounds[place].append(_event(event, traceparent))
-    return [(JOB_EVENTS[rank], rounds[round_, rank]) for round_, rank in sorted(rounds)]
+    return [
+        (JOB_EVENTS[rank], rounds[round_, rank][start : start + _EVENTS_PER_MESSAGE])
+        for round_, rank in sorted(rounds)
+        for start in range(0, len(rounds[round_, rank]), _EVENTS_PER_MESSAGE)
+    ]
 
 
 def _event(event: JobEvent, traceparent: str | None) -> CloudEvent[JobEvent]:

@@ -14,8 +14,9 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
     port: int = 8001
     lease_ttl_seconds: Annotated[float, Field(gt=0)] = 15.0
     """How long an attempt may go without a heartbeat before the next one is started."""
-    execution_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
-    """Beyond the execution timeout, which the worker enforces itself."""
+    execution_grace_seconds: Annotated[float, Field(ge=0)] = 900.0
+    """Beyond the execution timeout, which the worker enforces itself and which counts the engine's run only: room for fetching
+    the input, loading the model and storing the outputs. A worker that is gone is noticed by its lease, long before."""
     window_per_slot: Annotated[float, Field(gt=0)] = 1.0
     """Attempts on the bus, not yet taken, per slot of the live workers. More hides latency, less keeps priorities exact."""
     max_batch: Annotated[int, Field(ge=1)] = 500

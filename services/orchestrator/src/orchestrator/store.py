@@ -151,16 +151,22 @@ async def waiting(connection: Connection, model_id: ModelId, now: datetime, per_
     return [Candidate(JobId(r["job_id"]), UserId(r["user_id"]), r["priority"], r["accepted_at"]) for r in rows]
 
 
-async def long_dispatched(connection: Connection, model_id: ModelId, longer_than: timedelta) -> list[Job]:
-    """Jobs whose attempt has been on the bus, untaken, for longer."""
+async def long_dispatched(
+    connection: Connection, model_id: ModelId, longer_than: timedelta
+) -> tuple[list[Job], list[Job]]:
+    """Jobs whose attempt has been on the bus, untaken, for longer: those that later ones overtook by as much, and the others."""
     rows = await connection.fetch(
-        f"""SELECT {JOB_COLUMNS}
+        f"""SELECT {JOB_COLUMNS}, EXISTS (
+                SELECT 1 FROM orchestrator.attempts later
+                WHERE later.model_id = $1 AND later.status = 'STARTED' AND later.dispatched_at > a.dispatched_at + $2
+            ) AS overtaken
             FROM orchestrator.attempts a JOIN orchestrator.jobs j ON j.attempt_id = a.attempt_id
             WHERE a.model_id = $1 AND a.status = 'DISPATCHED' AND a.dispatched_at <= now() - $2::interval""",  # noqa: S608  # as above
         model_id,
         longer_than,
     )
-    return [job_of(row) for row in rows]
+    overtaken = [job_of(row) for row in rows if row["overtaken"]]
+    return overtaken, [job_of(row) for row in rows if not row["overtaken"]]
 
 
 # --- timers ---
@@ -194,12 +200,18 @@ class StoredEvent:
     traceparent: str | None
 
 
+async def take_turn_as_sweeper(connection: Connection) -> bool:
+    """Whether this transaction is the only one that looks for events left behind. No row is locked while they are published:
+    a commit that wants to mark one would wait for the broker."""
+    return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('orchestrator.sweeper'))"))
+
+
 async def unpublished(connection: Connection, older_than_seconds: float, limit: int) -> list[StoredEvent]:
-    """Events nobody has confirmed, oldest first, locked against other relays until the transaction ends."""
+    """Events nobody has confirmed, oldest first."""
     rows = await connection.fetch(
         """SELECT job_id, seq, type, payload, traceparent FROM orchestrator.job_events
            WHERE published_at IS NULL AND occurred_at <= now() - make_interval(secs => $1)
-           ORDER BY occurred_at, job_id, seq LIMIT $2 FOR UPDATE SKIP LOCKED""",
+           ORDER BY occurred_at, job_id, seq LIMIT $2""",
         older_than_seconds,
         limit,
     )
@@ -225,9 +237,10 @@ async def mark_unpublished(connection: Connection, job_ids: Iterable[JobId]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class HeldAttempt:
+class NamedAttempt:
     """What the orchestrator knows about an attempt that a worker says it holds."""
 
+    named_by: WorkerId
     attempt_id: AttemptId
     job_id: JobId
     status: AttemptStatus
@@ -237,17 +250,22 @@ class HeldAttempt:
 
 async def renew_leases(
     connection: Connection, held: Sequence[tuple[WorkerId, AttemptId]], lease_ttl_seconds: float
-) -> list[HeldAttempt]:
+) -> list[NamedAttempt]:
     """Renews the lease of every attempt that is STARTED on the worker that names it; answers what is known of all of them."""
     rows = await connection.fetch(
         """
         WITH held AS (
             SELECT * FROM unnest($1::text[], $2::uuid[]) h (worker_id, attempt_id)
+        ), free AS (
+            -- A commit may hold some of these rows. It is not waited for, so that the two cannot wait for each other: the
+            -- next heartbeat renews what this one skipped.
+            SELECT a.attempt_id FROM orchestrator.attempts a JOIN held h USING (attempt_id, worker_id)
+            WHERE a.status = 'STARTED' FOR NO KEY UPDATE OF a SKIP LOCKED
         ), renewed AS (
             UPDATE orchestrator.attempts a SET lease_expires_at = now() + make_interval(secs => $3)
-            FROM held h WHERE a.attempt_id = h.attempt_id AND a.worker_id = h.worker_id AND a.status = 'STARTED'
+            FROM free WHERE a.attempt_id = free.attempt_id
         )
-        SELECT a.attempt_id, a.job_id, a.status, a.worker_id, j.cancel_requested
+        SELECT h.worker_id AS named_by, a.attempt_id, a.job_id, a.status, a.worker_id, j.cancel_requested
         FROM held h JOIN orchestrator.attempts a ON a.attempt_id = h.attempt_id JOIN orchestrator.jobs j ON j.job_id = a.job_id
         """,
         [worker_id for worker_id, _ in held],
@@ -255,7 +273,8 @@ async def renew_leases(
         lease_ttl_seconds,
     )
     return [
-        HeldAttempt(
+        NamedAttempt(
+            WorkerId(r["named_by"]),
             AttemptId(r["attempt_id"]),
             JobId(r["job_id"]),
             AttemptStatus(r["status"]),

@@ -1,7 +1,10 @@
 """What is written is what is read, in every state a job can be in."""
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
-from services.orchestrator.tests.builders import RULES, T0, a_spec, requested
+from services.orchestrator.tests.builders import RULES, T0, a_spec, requested, started
 from services.orchestrator.tests.unit.lifecycle_table import JOB, PATIENT, STATES
 
 from contracts.ids import JobId
@@ -88,8 +91,27 @@ async def test_an_event_is_confirmed_once_and_told_again_on_request(pool: Pool) 
         assert len(await store.unpublished(connection, 0, 100)) == 3
 
 
-async def test_two_relays_never_hold_the_same_event(pool: Pool) -> None:
-    await write(pool, history_of("dispatched"))
+async def test_one_relay_at_a_time_looks_for_what_was_left_behind(pool: Pool) -> None:
     async with pool.acquire() as one, one.transaction(), pool.acquire() as other, other.transaction():
-        assert len(await store.unpublished(one, 0, 2)) == 2
-        assert [stored.seq for stored in await store.unpublished(other, 0, 100)] == [3]
+        assert await store.take_turn_as_sweeper(one)
+        assert not await store.take_turn_as_sweeper(other)
+
+
+async def test_a_task_that_later_ones_overtook_is_told_from_one_that_waits_its_turn(pool: Pool) -> None:
+    """The bus lost the first: it must be found although its queue is never empty."""
+    lost, taken, waiting = a_spec(), a_spec(), a_spec()
+    minute = timedelta(minutes=1)
+    for spec, at in ((lost, T0), (taken, T0 + minute), (waiting, T0 + minute)):
+        fold = Fold({}, at, RULES)
+        fold.apply(requested(spec))
+        fold.dispatch(spec.job_id, uuid4())
+        if spec is taken:
+            current = fold.jobs[spec.job_id].current
+            assert current is not None
+            fold.apply(started(spec.job_id, current.attempt_id))
+        async with pool.acquire() as connection:
+            await store.write(connection, fold)
+    async with pool.acquire() as connection:
+        overtaken, others = await store.long_dispatched(connection, lost.model_id, timedelta(seconds=10))
+    assert [job.job_id for job in overtaken] == [lost.job_id]
+    assert [job.job_id for job in others] == [waiting.job_id]

@@ -20,7 +20,11 @@ SELECT job_id, user_id, model_id, input_params, prompt, input_object, priority, 
 FROM jsonb_to_recordset($1::jsonb) AS job(job_id uuid, user_id uuid, model_id text, input_params jsonb, prompt text,
     input_object text, priority int, policy jsonb, requested_at timestamptz)
 ORDER BY job_id
-ON CONFLICT (id) DO NOTHING
+-- A later event may have been faster than job.queued and than us: its row lacks what was asked for.
+ON CONFLICT (id) DO UPDATE SET
+    input_params = excluded.input_params, prompt = excluded.prompt, input_object = excluded.input_object,
+    priority = excluded.priority, policy = excluded.policy, created_at = excluded.created_at
+WHERE job_views.created_at IS NULL
 RETURNING id
 """
 
