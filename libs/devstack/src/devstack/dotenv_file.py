@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from dotenv import dotenv_values
 
@@ -29,6 +30,9 @@ def load_or_create(root: Path, environment: Mapping[str, str]) -> dict[str, str]
     return values | {name: value for name, value in environment.items() if value}
 
 
+_HOW_TO_REACH_THE_DATABASE = ("DATABASE_TRANSACTION_POOLER", "DATABASE_POOL_SIZE")
+
+
 def superuser_of(values: Mapping[str, str]) -> Superuser:
     missing = [name for name in ("FIRST_SUPERUSER_USERNAME", *_GENERATED) if not values.get(name)]
     if missing:
@@ -40,11 +44,16 @@ def superuser_of(values: Mapping[str, str]) -> Superuser:
     )
 
 
-def common_settings(root: Path) -> dict[str, str]:
-    """What `.env` says beyond the stack's own business, for every service: intervals, limits, levels; no credentials."""
+def common_settings(root: Path, environment: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """What `.env` says beyond the stack's own business, for every service: intervals, limits, levels; no credentials.
+
+    The environment wins in what `.env` names, and in how the database is reached.
+    """
+    said = dotenv_values(root / ".env", interpolate=False)
+    said |= {name: environment[name] for name in (*said, *_HOW_TO_REACH_THE_DATABASE) if name in environment}
     return {
         name: value
-        for name, value in dotenv_values(root / ".env", interpolate=False).items()
+        for name, value in said.items()
         if value and not name.endswith(_SECRET_ENDINGS) and not name.startswith(_NOT_FOR_SERVICES) and name != "PORT"
     }
 

@@ -1,4 +1,4 @@
-"""Servers and services together, set up by the environment and `.env`: what `make up`, `make demo` and `make bench` run."""
+"""Servers and services together, set up by the environment and `.env`: what `make up` and `make demo` run."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -57,7 +57,7 @@ def stack_settings(root: Path, state: Path, values: Mapping[str, str], *, defaul
         cors_origins=values.get("BACKEND_CORS_ORIGINS", _DEFAULT_ORIGINS),
         public_storage_endpoint=values.get("MINIO_PUBLIC_ENDPOINT"),
         log_format=values.get("LOG_FORMAT", defaults.log_format),
-        common=common_settings(root),
+        common=common_settings(root, values),
         restart_on_crash=True,
     )
 
