@@ -61,7 +61,7 @@ class CommitBatch:
                 await self._fill_windows(connection, fold, anyway)
                 await store.write(connection, fold, confirmed)
                 if fold.retell:
-                    await store.mark_unpublished(connection, fold.retell)
+                    fold.events += await store.log_of(connection, fold.retell)
         crash_point("orchestrator.after_commit_before_publish")
         self._relay.recorded(confirmed)
         self._relay.offer(fold.outbound())

@@ -22,7 +22,7 @@ from orchestrator.decision import Abort
 from orchestrator.fold import Outbound
 from orchestrator.job import Job
 from orchestrator.metrics import LEFT_BEHIND
-from orchestrator.store import StoredEvent
+from orchestrator.rows import TracedEvent
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
 from service_kit.database import Pool
@@ -35,7 +35,6 @@ _LEFT_BEHIND_AT_ONCE = 1000
 _EVENTS_PER_MESSAGE = 200
 """Of at most about 70 KB each: RabbitMQ 4 refuses messages of more than 16 MiB."""
 _RANK = {event_type: rank for rank, event_type in enumerate(JOB_EVENTS)}
-_EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
 
 
 class Relay:
@@ -51,7 +50,7 @@ class Relay:
     def offer(self, outbound: Outbound) -> None:
         """Publishes in the background, after everything offered before."""
         if outbound:
-            self._in_hand.update((event.job_id, event.seq) for event, _ in outbound.events)
+            self._in_hand.update(_key(event) for event, _ in outbound.events)
             task = asyncio.create_task(self._publications.submit(outbound))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -87,16 +86,14 @@ class Relay:
                     await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
                 )
 
-    async def _publish_unpublished(self, unpublished: Iterable[StoredEvent]) -> None:
-        left = [stored for stored in unpublished if (stored.job_id, stored.seq) not in self._in_hand]
+    async def _publish_unpublished(self, unpublished: Iterable[TracedEvent]) -> None:
+        left = [traced for traced in unpublished if _key(traced[0]) not in self._in_hand]
         if not left:
             return
         LEFT_BEHIND.inc(len(left))
         log.warning("orchestrator.events.left_behind", count=len(left))
-        await self._publish_events(
-            [(_EVENT_TYPES[stored.type].model_validate(stored.payload), stored.traceparent) for stored in left]
-        )
-        self._confirmed |= dict.fromkeys((stored.job_id, stored.seq) for stored in left)
+        await self._publish_events(left)
+        self._confirmed |= dict.fromkeys(_key(event) for event, _ in left)
         await self.record_confirmed()
 
     async def _publish(self, offered: list[Outbound]) -> Sequence[None]:
@@ -107,10 +104,10 @@ class Relay:
             self._publish_events(events),
             return_exceptions=True,
         )
-        self._in_hand.difference_update((event.job_id, event.seq) for event, _ in events)
+        self._in_hand.difference_update(_key(event) for event, _ in events)
         failures = [result for result in results if isinstance(result, BaseException)]
         if not isinstance(results[2], BaseException):
-            self._confirmed |= {(event.job_id, event.seq): None for event, _ in events}
+            self._confirmed |= dict.fromkeys(_key(event) for event, _ in events)
         for failure in failures:
             # Nothing is lost: events are in the log, tasks in the table of attempts, aborts are repeated at heartbeats.
             log.warning("orchestrator.relay.failed", error=repr(failure))
@@ -162,6 +159,10 @@ def _messages(
         for round_, rank in sorted(rounds)
         for start in range(0, len(rounds[round_, rank]), _EVENTS_PER_MESSAGE)
     ]
+
+
+def _key(event: JobEvent) -> tuple[JobId, int]:
+    return event.job_id, event.seq
 
 
 def _event(event: JobEvent, traceparent: str | None) -> CloudEvent[JobEvent]:

@@ -1,12 +1,12 @@
 """Jobs, attempts and events as rows, and back."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, WorkerId
-from contracts.jobs import JobError, JobEvent, JobSpec
+from contracts.jobs import JOB_EVENTS, JobError, JobEvent, JobSpec
 from contracts.states import AttemptStatus, JobStatus, Stage
 from orchestrator.job import Attempt, Job
 
@@ -94,6 +94,16 @@ def attempt_row(job: Job, attempt: Attempt) -> dict[str, Any]:
         "failure_code": code,
         "failure_message": attempt.failure_message,
     }
+
+
+TracedEvent: TypeAlias = tuple[JobEvent, str | None]
+"""An event with the trace context of its job."""
+
+_EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
+
+
+def event_of(row: asyncpg.Record) -> TracedEvent:
+    return _EVENT_TYPES[row["type"]].model_validate(row["payload"]), row["traceparent"]
 
 
 def event_row(event: JobEvent, traceparent: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from contracts.ids import AttemptId, JobId, ModelId, UserId, WorkerId
 from contracts.states import AttemptStatus
 from orchestrator.fold import Fold
 from orchestrator.job import Job
-from orchestrator.rows import JOB_COLUMNS, attempt_row, event_row, job_of, job_row
+from orchestrator.rows import JOB_COLUMNS, TracedEvent, attempt_row, event_of, event_row, job_of, job_row
 from orchestrator.scheduling import Candidate
 from service_kit.database import Connection
 
@@ -191,31 +191,32 @@ async def due_timers(connection: Connection, limit: int) -> list[tuple[str, JobI
 # --- the log as an outbox ---
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    job_id: JobId
-    seq: int
-    type: str
-    payload: dict[str, Any]
-    traceparent: str | None
-
-
 async def take_turn_as_sweeper(connection: Connection) -> bool:
     """Whether this transaction is the only one that looks for events left behind. No row is locked while they are published:
     a commit that wants to mark one would wait for the broker."""
     return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('orchestrator.sweeper'))"))
 
 
-async def unpublished(connection: Connection, older_than_seconds: float, limit: int) -> list[StoredEvent]:
+async def unpublished(connection: Connection, older_than_seconds: float, limit: int) -> list[TracedEvent]:
     """Events nobody has confirmed, oldest first."""
     rows = await connection.fetch(
-        """SELECT job_id, seq, type, payload, traceparent FROM orchestrator.job_events
+        """SELECT type, payload, traceparent FROM orchestrator.job_events
            WHERE published_at IS NULL AND occurred_at <= now() - make_interval(secs => $1)
            ORDER BY occurred_at, job_id, seq LIMIT $2""",
         older_than_seconds,
         limit,
     )
-    return [StoredEvent(JobId(r["job_id"]), r["seq"], r["type"], r["payload"], r["traceparent"]) for r in rows]
+    return [event_of(row) for row in rows]
+
+
+async def log_of(connection: Connection, job_ids: Iterable[JobId]) -> list[TracedEvent]:
+    """All events of these jobs, each job's in order."""
+    rows = await connection.fetch(
+        """SELECT type, payload, traceparent FROM orchestrator.job_events
+           WHERE job_id = ANY($1::uuid[]) ORDER BY job_id, seq""",
+        list(job_ids),
+    )
+    return [event_of(row) for row in rows]
 
 
 async def mark_published(connection: Connection, published: Iterable[tuple[JobId, int]]) -> None:
@@ -223,13 +224,6 @@ async def mark_published(connection: Connection, published: Iterable[tuple[JobId
         """UPDATE orchestrator.job_events e SET published_at = now()
            FROM unnest($1::uuid[], $2::int[]) p (job_id, seq) WHERE e.job_id = p.job_id AND e.seq = p.seq""",
         *_columns(published),
-    )
-
-
-async def mark_unpublished(connection: Connection, job_ids: Iterable[JobId]) -> None:
-    """Has the relay tell all events of these jobs again."""
-    await connection.execute(
-        "UPDATE orchestrator.job_events SET published_at = NULL WHERE job_id = ANY($1::uuid[])", list(job_ids)
     )
 
 
