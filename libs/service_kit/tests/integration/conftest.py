@@ -50,8 +50,23 @@ async def start_bus(broker_url: str) -> AsyncIterator[StartBus]:
 class Broker:
     """The broker seen from outside, without a `Bus`."""
 
-    def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
+    def __init__(self, connection: aio_pika.abc.AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:
+        self._connection = connection
         self._channel = channel
+
+    async def until_there(self, queue: Queue | DeadLetterQueue) -> None:
+        """Returns once somebody has declared the queue."""
+        async with asyncio.timeout(10):
+            while not await self._is_there(queue):  # noqa: ASYNC110  # it is the broker's
+                await asyncio.sleep(0.01)
+
+    async def _is_there(self, queue: Queue | DeadLetterQueue) -> bool:
+        async with self._connection.channel() as channel:  # which the broker closes where there is no such queue
+            try:
+                await channel.declare_queue(queue.name, passive=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return False
+            return True
 
     async def say(self, body: bytes, *, key: str, type: str | None, exchange: str = topology.Exchange.JOBS) -> None:  # noqa: A002  # AMQP's word
         target = await self._channel.get_exchange(exchange)
@@ -77,4 +92,4 @@ class Broker:
 @pytest.fixture
 async def broker(broker_url: str) -> AsyncIterator[Broker]:
     async with await aio_pika.connect(broker_url) as connection:
-        yield Broker(await connection.channel())
+        yield Broker(connection, await connection.channel())
