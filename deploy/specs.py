@@ -58,6 +58,11 @@ def topology_page() -> str:
         lines.append(
             f"| `{queue.name}` | {queue.kind} | `{queue.exchange}` | {keys} | {hears} | {arguments} | {dead} |"
         )
+    kept = topology.ORCHESTRATOR_KEEPSAKE
+    arguments = "<br>".join(f"`{name}={value}`" for name, value in kept.arguments.items())
+    lines.append(
+        f"| `{kept.name}` | quorum | default | – | nobody: it shows that the broker kept its data | {arguments} | – |"
+    )
     lines += ["", "| message | routing key | version | exchange | said by |", "|---|---|---|---|---|"]
     for message, exchange in topology.PUBLISHED_ON.items():
         said_by = topology.PUBLISHED_BY[message]

@@ -36,6 +36,14 @@ class ArtifactsProblem(StrEnum):
     STORAGE_UNAVAILABLE = "storage_unavailable"
 
 
+class ImageType(StrEnum):
+    """What may be uploaded: the types that the catalogue's models take."""
+
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    WEBP = "image/webp"
+
+
 class UploadTicketRequest(Value):
     user_id: UserId
     filename: Annotated[str, Field(min_length=1, max_length=255)]

@@ -129,6 +129,12 @@ def gateway_telemetry(instance: str) -> Queue:
 # --- artifacts ---
 
 ARTIFACTS_INPUTS = Queue("artifacts.inputs", QueueKind.QUORUM, Exchange.JOBS, (jobs.JobQueued,))
+ARTIFACTS_OUTCOMES = Queue(
+    "artifacts.outcomes",
+    QueueKind.QUORUM,
+    Exchange.JOBS,
+    (jobs.JobSucceeded, jobs.JobFailed, jobs.JobCancelled),
+)
 
 # --- gpu-worker ---
 
@@ -165,17 +171,47 @@ def worker_control(worker_id: WorkerId) -> Queue:
 
 # --- dead letters ---
 
+UNREACHABLE_DELIVERY_LIMIT = 1_000_000
+"""Since RabbitMQ 4.0 no limit means 20; 3.10 takes -1 at its word and drops what is put back once."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQueue:
-    """Where the messages that fell out of `source` wait for a person."""
+    """Where the messages that fell out of `source` wait for a person.
+
+    Looking at a letter takes it and puts it back, which counts as a delivery: with a limit within reach, looking would destroy.
+    And RabbitMQ 3 puts back at the head what was taken from there only if the queue has a limit; else at the tail.
+    """
 
     source: Queue
-    arguments: dict[str, str | int] = field(default_factory=lambda: {"x-queue-type": "quorum"})
+    arguments: dict[str, str | int] = field(
+        default_factory=lambda: {"x-queue-type": "quorum", "x-delivery-limit": UNREACHABLE_DELIVERY_LIMIT}
+    )
 
     @property
     def name(self) -> str:
-        return f"dead-letters.{self.source.name}"
+        return dead_letter_queue_name(self.source.name)
+
+
+def dead_letter_queue_name(source: str) -> str:
+    return f"{source}.dead-letters"
+
+
+# --- memory ---
+
+
+@dataclass(frozen=True, slots=True)
+class Keepsake:
+    """A durable queue with one message that nobody consumes. While it is there, the broker remembers what it was given; when it
+    is gone, so is everything that was on its way."""
+
+    name: str
+    arguments: dict[str, str | int] = field(
+        default_factory=lambda: {"x-queue-type": "quorum", "x-delivery-limit": UNREACHABLE_DELIVERY_LIMIT}
+    )
+
+
+ORCHESTRATOR_KEEPSAKE = Keepsake("orchestrator.keepsake")
 
 
 SHARED_QUEUES: tuple[Queue, ...] = (
@@ -184,5 +220,9 @@ SHARED_QUEUES: tuple[Queue, ...] = (
     ORCHESTRATOR_HEARTBEATS,
     GATEWAY_PROJECTION,
     ARTIFACTS_INPUTS,
+    ARTIFACTS_OUTCOMES,
 )
 """Every queue with a fixed name; the others are made per model, per worker or per gateway process."""
+
+EVENT_QUEUES: tuple[Queue, ...] = tuple(queue for queue in SHARED_QUEUES if set(queue.hears) <= set(jobs.JOB_EVENTS))
+"""Where facts about jobs wait for their subscribers."""

@@ -7,12 +7,21 @@ from hypothesis import strategies as st
 from libs.contracts.tests.unit.examples import EXAMPLES, JOB, T1, envelope
 from pydantic import ValidationError
 
-from contracts.attempts import AttemptStarted
-from contracts.cloudevents import UndecodableMessageError, codec, wrap
+from contracts.attempts import AttemptFailed, AttemptStarted
+from contracts.cloudevents import (
+    CONTENT_TYPE,
+    UndecodableMessageError,
+    attribute_of_first,
+    check_content_type,
+    codec,
+    split,
+    unexpected_type,
+    wrap,
+)
 
 STARTED = next(message for message in EXAMPLES if isinstance(message, AttemptStarted))
 CODEC = codec(AttemptStarted)
-REASONS = {"invalid_payload", "unknown_version"}
+REASONS = {"invalid_payload", "unknown_version", "unknown_type"}
 
 
 def reason_of(body: bytes) -> str | None:
@@ -75,7 +84,7 @@ json_values = st.recursive(
 @settings(max_examples=100)
 @given(st.lists(json_values, max_size=3))
 def test_no_json_raises_anything_else(batch: list[object]) -> None:
-    assert reason_of(json.dumps(batch).encode()) in (REASONS if batch else {None})
+    assert reason_of(json.dumps(batch).encode()) in REASONS
 
 
 def test_the_reason_is_free_of_the_bodys_content() -> None:
@@ -88,6 +97,57 @@ def test_one_event_of_another_type_spoils_the_batch() -> None:
     (event,) = json.loads(CODEC.encode([envelope(STARTED)]))
     with pytest.raises(UndecodableMessageError, match="unknown_version"):
         CODEC.decode(json.dumps([event, event | {"type": "pipeline3d.attempt.started.v2"}]).encode())
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("pipeline3d.attempt.started.v2", "unknown_version"),
+        ("pipeline3d.attempt.failed.v12", "unknown_version"),
+        ("pipeline3d.attempt.exploded.v1", "unknown_type"),
+        ("attempt.started", "unknown_type"),
+        ("", "unknown_type"),
+        (None, "unknown_type"),
+    ],
+)
+def test_another_version_is_told_from_another_type(named: str | None, reason: str) -> None:
+    assert unexpected_type(named, [AttemptStarted, AttemptFailed]).reason == reason
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", CONTENT_TYPE, f"{CONTENT_TYPE}; charset=UTF-8", CONTENT_TYPE.upper()]
+)
+def test_our_content_type_is_read_however_it_is_written(content_type: str | None) -> None:
+    check_content_type(content_type)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/cloudevents+json", "application/json"])
+def test_another_content_type_is_refused(content_type: str) -> None:
+    with pytest.raises(UndecodableMessageError, match="wrong_content_type"):
+        check_content_type(content_type)
+
+
+@settings(max_examples=100)
+@given(st.lists(json_values, max_size=4))
+def test_a_batch_can_be_split_without_losing_a_word(batch: list[object]) -> None:
+    body = json.dumps(batch)
+    parts = split(body.encode())
+    assert json.dumps([event for part in parts for event in json.loads(part)]) == body
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200))
+def test_what_is_no_batch_has_no_parts_and_no_attributes(body: bytes) -> None:
+    body = b"\x00" + body
+    assert (split(body), attribute_of_first(body, "id")) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("body", "event_id"),
+    [(b'[{"id": "one"}, {"id": "two"}]', "one"), (b'[{"id": 1}]', None), (b"[1]", None), (b"[]", None), (b"{}", None)],
+)
+def test_an_events_id_is_found_though_nothing_else_of_it_can_be_read(body: bytes, event_id: str | None) -> None:
+    assert attribute_of_first(body, "id") == event_id
 
 
 def test_a_time_without_an_offset_is_refused() -> None:

@@ -58,7 +58,10 @@ def test_a_queue_that_must_lose_nothing_limits_deliveries_and_has_dead_letters(q
     assert arguments["x-dead-letter-routing-key"] == queue.name
     # At-least-once dead-lettering is refused by the broker without it.
     assert (arguments["x-dead-letter-strategy"], arguments["x-overflow"]) == ("at-least-once", "reject-publish")
-    assert DeadLetterQueue(queue).arguments["x-queue-type"] == "quorum"
+    assert DeadLetterQueue(queue).arguments == {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": topology.UNREACHABLE_DELIVERY_LIMIT,
+    }
 
 
 @each_queue

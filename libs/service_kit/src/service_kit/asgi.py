@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
@@ -15,6 +14,7 @@ from service_kit.logging import configure_logging
 from service_kit.metrics import metrics_page
 from service_kit.problems import answer_with_problems
 from service_kit.request_context import RequestContext
+from service_kit.server import GracefulServer
 from service_kit.settings import ServiceSettings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -23,6 +23,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def service_app(*, lifespan: Lifespan, health: Health, max_body_bytes: int = 1_000_000, **fastapi: Any) -> FastAPI:
     """A FastAPI app with `/health/live`, `/health/ready`, `/metrics`, problem+json and the request context."""
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, **fastapi)
+    app.state.health = health
     app.add_route("/health/live", health.live_page, include_in_schema=False)
     app.add_route("/health/ready", health.ready_page, include_in_schema=False)
     app.add_route("/metrics", metrics_page, include_in_schema=False)
@@ -47,19 +48,7 @@ def serve(service: str, build_app: Callable[[], FastAPI], settings: ServiceSetti
     configure_logging(service, settings.log_format, settings.log_level)
     app = build_app()
     _spare_the_garbage_collector()
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(settings.shutdown_grace_seconds) or None,
-    )
-    uvicorn.Server(config).run()
+    GracefulServer(app, settings, app.state.health).run()
 
 
 def _spare_the_garbage_collector() -> None:

@@ -1,6 +1,8 @@
 """Whose fault it is decides what happens: operational errors are retried, everything unexpected is a bug."""
 
 import asyncio
+import socket
+import ssl
 
 import aio_pika.exceptions
 import aiohttp
@@ -17,23 +19,38 @@ class BusUnavailableError(OperationalError):
 
 _OPERATIONAL = (
     OperationalError,
+    # PostgreSQL, by class of SQLSTATE: 08, 57 (shutting down, cancelled), 53 (memory, disk), 58 (I/O), 40 (deadlock).
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # the primary became a standby
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen in the middle of a transaction
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidCachedStatementError,  # a migration went by
+    # A new connection is refused: a password or a name that changes is no reason to bury what is being worked on.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # asyncpg's own: the connection ended in the middle of something, or is not fit to go on.
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     aio_pika.exceptions.AMQPError,
+    aio_pika.exceptions.ChannelInvalidStateError,
     aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
     asyncio.TimeoutError,
     ConnectionError,
     TimeoutError,
+    socket.gaierror,
+    ssl.SSLError,
 )
 
 
 def is_operational(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing anything."""
-    return isinstance(error, _OPERATIONAL)
+    if isinstance(error, ValueError):
+        return False  # asyncpg's InterfaceError is also what it says of a value that does not fit its parameter
+    # An OSError of no finer kind is the network's or the machine's: no route, several addresses that all refuse, disk full.
+    return isinstance(error, _OPERATIONAL) or type(error) is OSError

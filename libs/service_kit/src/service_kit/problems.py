@@ -7,8 +7,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from service_kit.allowed_methods import allowed_methods
 from service_kit.errors import is_operational
 
 log = structlog.get_logger()
@@ -96,11 +98,18 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 400:  # FastAPI's word for a body that could not be read
         return _answer(request, Problem(422, "invalid_request", f"The body could not be read: {error.detail}"))
     code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
-    return _answer(request, Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {})))
+    detail, headers = str(error.detail), dict(error.headers or {})
+    path = request.scope["path"]
+    if error.status_code == 405 and (methods := ", ".join(allowed_methods(request.app, path))):
+        detail, headers["Allow"] = f"{path} takes {methods}.", methods
+    return _answer(request, Problem(error.status_code, code, detail, headers=headers))
 
 
 def unforeseen(error: Exception) -> Problem:
     """What to say of an error that no route foresaw: 503 if a dependency is down, else 500, and only that it is our fault."""
+    if isinstance(error, ClientDisconnect):
+        log.info("http.request.abandoned")  # nobody is there to read the answer
+        return Problem(400, "client_closed_request", "The connection ended before the body did.")
     if is_operational(error):
         log.warning("http.request.unavailable", error=repr(error))
         return unavailable("A part of the system that this needs does not answer. Try again shortly.")

@@ -42,9 +42,7 @@ class RequestContext:
         given_id = headers.get("x-request-id", "")
         request_id = given_id if _REQUEST_ID.match(given_id) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        path: str = scope["path"]
-        if len(path) > 1 and path.endswith("/"):
-            scope["path"] = path.rstrip("/") or "/"
+        scope["path"] = _without_trailing_slashes(scope)
         traceparent.set(accept_traceparent(headers.get("traceparent")))
         structlog.contextvars.bind_contextvars(request_id=request_id)
         await self._answer(scope, headers, receive, send, request_id)
@@ -115,6 +113,14 @@ class RequestContext:
             status=status,
             duration_ms=round(duration_ms, 1),
         )
+
+
+def _without_trailing_slashes(scope: Scope) -> str:
+    """Only what was sent as a slash is dropped: one that is written %2F belongs to a name."""
+    path: str = scope["path"]
+    sent: bytes = scope.get("raw_path") or path.encode()
+    count = len(sent) - len(sent.rstrip(b"/"))
+    return path[: len(path) - count] or "/"
 
 
 def _refusal(request_id: str, problem: Problem) -> JSONResponse:

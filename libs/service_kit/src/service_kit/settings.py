@@ -23,6 +23,8 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 20.0
     """How long requests, batches and attempts under way may take to finish after SIGTERM."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 0.5
+    """How long after SIGTERM requests are still taken, while readiness fails: what a load balancer needs to look elsewhere."""
 
 
 class BusSettings(BaseSettings):
@@ -37,5 +39,8 @@ class DatabaseSettings(BaseSettings):
     database_url: SecretStr
     """``postgresql+asyncpg://user:password@host:port/database``"""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    database_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """After this a statement has failed. Ours take milliseconds; one that takes longer waits for a server that does not answer,
+    and callers should hear that while they still listen."""
     database_transaction_pooler: bool = False
     """True behind pgbouncer or Supabase's pooler in transaction mode: no prepared statement outlives its transaction."""

@@ -80,6 +80,14 @@ class Broker:
                 await asyncio.sleep(0.01)
         return message
 
+    async def give_back(self, queue: Queue) -> None:
+        """Takes the next message of the queue, once there is one, and puts it back."""
+        source = await self._channel.get_queue(queue.name)
+        async with asyncio.timeout(10):
+            while (message := await source.get(fail=False)) is None:  # noqa: ASYNC110  # it is the broker's
+                await asyncio.sleep(0.01)
+        await message.nack(requeue=True)
+
     async def count(self, queue: Queue | DeadLetterQueue) -> int:
         """How many messages are ready in the queue."""
         declared = await self._channel.declare_queue(queue.name, passive=True)

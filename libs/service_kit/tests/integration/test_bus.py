@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from libs.service_kit.tests.integration.conftest import Broker, StartBus
-from libs.service_kit.tests.integration.severable import SeverableWay
 
 from contracts import topology
 from contracts.attempts import AbortAttempt, AttemptProgressed
@@ -17,6 +16,7 @@ from contracts.ids import AttemptId, JobId, UserId, WorkerId
 from contracts.jobs import JobCancelRequested, JobRequested
 from contracts.states import Stage
 from contracts.topology import DeadLetterQueue, QueueKind
+from devstack.severable import SeverableWay
 from service_kit.bus import Bus
 from service_kit.errors import BusUnavailableError, OperationalError
 
@@ -100,8 +100,8 @@ async def test_a_delivery_that_met_an_outage_comes_again(start_bus: StartBus, br
 async def test_an_outage_however_long_puts_no_good_message_among_the_dead(
     start_bus: StartBus, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service_kit.bus._LONGEST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("service_kit.bus._FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("service_kit.consumer._LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("service_kit.consumer._FIRST_PAUSE_SECONDS", 0.01)
     tries = topology.DELIVERY_LIMIT + 10
     heard = Heard(*(OperationalError("the database is away") for _ in range(tries)))
     bus = await start_bus(heard.subscribe)
@@ -139,38 +139,6 @@ async def test_a_delivery_that_met_a_bug_is_buried_unchanged_with_the_reason(
     await bus.publish(JobCancelRequested, [cancel_request("next")])
     await heard.next()
     assert [event.id for event in await heard.next()] == ["next"]
-
-
-@pytest.mark.parametrize(
-    ("body", "type_", "reason"),
-    [
-        (b"\x00 garbage", TYPE, "invalid_payload"),
-        (b"[]garbage", TYPE, "invalid_payload"),
-        (b'[{"type": "pipeline3d.job.cancel_requested.v2", "data": {}}]', TYPE, "unknown_version"),
-        (b"[]", "pipeline3d.job.cancel_requested.v2", "unknown_type"),
-        (b"[]", JobRequested.event_type(), "unknown_type"),  # heard by the queue, but nobody here handles it
-        (b"[]", "job.exploded", "unknown_type"),
-    ],
-)
-async def test_a_message_that_cannot_be_read_is_buried_with_the_reason_and_the_next_is_handled(
-    start_bus: StartBus, broker: Broker, body: bytes, type_: str, reason: str
-) -> None:
-    heard = Heard()
-    bus = await start_bus(heard.subscribe)
-    await broker.say(body, key=JobCancelRequested.routing_key, type=type_)
-    dead = await broker.take(DEAD_REQUESTS)
-    assert (dead.body, dead.message_id) == (body, "m-1")
-    assert (dead.headers["x-reason"], dead.headers["x-foreign"]) == (reason, "kept")
-    await bus.publish(JobCancelRequested, [cancel_request("next")])
-    assert [event.id for event in await heard.next()] == ["next"]
-
-
-async def test_a_foreign_publisher_may_leave_the_type_to_the_routing_key(start_bus: StartBus, broker: Broker) -> None:
-    heard = Heard()
-    await start_bus(heard.subscribe)
-    event = cancel_request("foreign")
-    await broker.say(codec(JobCancelRequested).encode([event]), key=JobCancelRequested.routing_key, type=None)
-    assert await heard.next() == [event]
 
 
 async def test_a_bus_that_stopped_consuming_takes_nothing_more_but_still_publishes(

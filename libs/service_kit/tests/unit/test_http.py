@@ -112,6 +112,33 @@ async def test_a_wrong_method_says_which_are_allowed(app: FastAPI) -> None:
     assert answer.headers["allow"] == "POST"
 
 
+async def test_a_wrong_method_is_told_all_methods_of_the_path_and_not_those_of_one_route(app: FastAPI) -> None:
+    @app.get("/orders")
+    async def orders() -> None: ...
+
+    @app.get("/orders/{name}")
+    async def named() -> None: ...
+
+    @app.post("/orders/latest")
+    async def latest() -> None: ...
+
+    for path, allowed in {
+        "/orders": "GET, POST",
+        "/orders/": "GET, POST",
+        "/orders/7": "GET",
+        "/orders/latest": "POST",
+    }.items():
+        answer = await call(app, "DELETE", path)
+        assert allowed in assert_is_problem(answer, 405, "method_not_allowed")["detail"]
+        assert answer.headers["allow"] == allowed
+
+
+async def test_a_wrong_method_of_a_path_that_is_not_described_is_refused_too(app: FastAPI) -> None:
+    answer = await call(app, "DELETE", "/health/live")
+    assert_is_problem(answer, 405, "method_not_allowed")
+    assert "GET" in answer.headers["allow"]
+
+
 async def test_a_bug_is_answered_without_telling_what_it_was(app: FastAPI) -> None:
     answer = await call(app, "GET", "/crash")
     assert_is_problem(answer, 500, "internal_error")
@@ -182,6 +209,11 @@ async def test_a_malformed_trace_starts_a_new_one(app: FastAPI, given: str) -> N
 @pytest.mark.parametrize("path", ["/trace", "/trace/"])
 async def test_a_trailing_slash_makes_no_difference(app: FastAPI, path: str) -> None:
     assert (await call(app, "GET", path)).status == 200
+
+
+async def test_an_encoded_slash_at_the_end_belongs_to_a_name_and_is_not_dropped(app: FastAPI) -> None:
+    assert (await call(app, "GET", "/trace%2F")).status == 404
+    assert (await call(app, "GET", "/trace%2F/")).status == 404
 
 
 async def test_a_path_of_slashes_is_not_found(app: FastAPI) -> None:

@@ -1,6 +1,8 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from service_kit.errors import OperationalError
 from service_kit.loops import Loop
 
@@ -93,3 +95,23 @@ async def test_a_stopped_loop_runs_no_further_step() -> None:
 
 async def test_a_loop_that_was_never_started_can_be_stopped() -> None:
     await Loop("test", Step(), interval_seconds=1).stop()
+
+
+async def test_a_loop_outlasts_an_outage_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service_kit.loops._LONGEST_BACKOFF_SECONDS", 0.0)
+    step = Step(*(OperationalError("an outage") for _ in range(1100)))  # 2 to that power is no float any more
+    loop = Loop("test", step, interval_seconds=1e-9)
+    loop.start()
+    await step.until(lambda: step.runs > 1101)
+    await loop.stop()
+
+
+async def test_a_loop_may_rest_before_its_first_step() -> None:
+    step = Step()
+    loop = Loop("test", step, interval_seconds=3600, rest_first=True)
+    loop.start()
+    await asyncio.sleep(0)
+    assert step.runs == 0
+    loop.wake()
+    await step.until(lambda: step.runs == 1)
+    await loop.stop()
