@@ -7,22 +7,26 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from contracts.topology import ORCHESTRATOR_KEEPSAKE
 from contracts.workers import WorkerHeartbeat
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import CommitBatch, Commits
 from orchestrator.decision import Rules
 from orchestrator.fill_windows import FillWindows
+from orchestrator.forget_old_jobs import ForgetOldJobs
 from orchestrator.hear_heartbeats import HearHeartbeats
 from orchestrator.relay import Relay
 from orchestrator.say_lost_tasks_again import SayLostTasksAgain
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.subscribers import subscribe
+from orchestrator.watch_broker import WatchBroker
 from orchestrator.watch_clock import WatchClock
 from service_kit.asgi import service_app
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
 from service_kit.database import answers, open_pool
-from service_kit.health import Health
+from service_kit.health import Health, tolerating
+from service_kit.keepsake import BrokerMemory
 from service_kit.loops import Loop
 
 
@@ -41,16 +45,35 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
             commits: Commits = Batcher(commit_batch, max_batch=settings.max_batch)
             clock = Loop(
                 "watch_clock",
-                WatchClock(pool, commits, availability),
+                WatchClock(
+                    pool,
+                    commits,
+                    availability,
+                    listening_for=bus.connected_for,
+                    lease_ttl_seconds=settings.lease_ttl_seconds,
+                ),
                 interval_seconds=settings.sweep_interval_seconds,
             )
             redispatch_after = timedelta(seconds=settings.redispatch_after_seconds)
             say_again = SayLostTasksAgain(pool, bus, relay, availability, redispatch_after=redispatch_after)
+            watch_broker = WatchBroker(
+                pool,
+                bus,
+                relay,
+                BrokerMemory(bus, ORCHESTRATOR_KEEPSAKE),
+                margin=timedelta(seconds=settings.retell_margin_seconds),
+            )
+            await watch_broker.learn_generation()
+            forget_old_jobs = ForgetOldJobs(
+                pool, keep_logs=_days(settings.job_events_retention_days), keep_jobs=_days(settings.job_retention_days)
+            )
             left_behind = partial(relay.publish_left_behind, settings.relay_patience_seconds)
             loops = [
                 clock,
                 Loop("publish_left_behind", left_behind, interval_seconds=settings.sweep_interval_seconds),
                 Loop("say_lost_tasks_again", say_again, interval_seconds=settings.sweep_interval_seconds),
+                Loop("watch_broker", watch_broker, interval_seconds=settings.sweep_interval_seconds),
+                Loop("forget_old_jobs", forget_old_jobs, interval_seconds=settings.retention_interval_seconds),
             ]
             hear = HearHeartbeats(pool, relay, clock.wake, lease_ttl_seconds=settings.lease_ttl_seconds)
             heartbeats: Batcher[WorkerHeartbeat, None] = Batcher(hear, max_batch=settings.max_batch)
@@ -66,6 +89,7 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
             for loop in loops:
                 loop.start()
                 stack.push_async_callback(loop.stop)
+            health.alive["consumers"] = tolerating(bus.is_consuming)
             health.ready |= {"database": partial(answers, pool), "bus": bus.ping}
             stack.callback(health.stop)
             yield
@@ -78,3 +102,8 @@ def _rules(settings: OrchestratorSettings) -> Rules:
         lease_ttl=timedelta(seconds=settings.lease_ttl_seconds),
         execution_grace=timedelta(seconds=settings.execution_grace_seconds),
     )
+
+
+def _days(days: float) -> timedelta | None:
+    """0 means for ever."""
+    return timedelta(days=days) if days else None

@@ -62,6 +62,7 @@ class CommitBatch:
                 await store.write(connection, fold, confirmed)
                 if fold.retell:
                     fold.events += await store.log_of(connection, fold.retell)
+                crash_point("orchestrator.before_commit")
         crash_point("orchestrator.after_commit_before_publish")
         self._relay.recorded(confirmed)
         self._relay.offer(fold.outbound())

@@ -23,8 +23,10 @@ from orchestrator.fold import Outbound
 from orchestrator.job import Job
 from orchestrator.metrics import LEFT_BEHIND
 from orchestrator.rows import TracedEvent
+from orchestrator.store import Confirmed
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
+from service_kit.crash_points import crash_point
 from service_kit.database import Pool
 from service_kit.errors import BusUnavailableError
 
@@ -42,10 +44,12 @@ class Relay:
         self._bus = bus
         self._pool = pool
         self._publications: Batcher[Outbound, None] = Batcher(self._publish, max_batch=1000)
-        self._confirmed: dict[tuple[JobId, int], None] = {}
+        self._confirmed: dict[tuple[JobId, int], Confirmed] = {}
         self._in_hand: set[tuple[JobId, int]] = set()
         """Events offered and not yet published: not left behind, only waiting for their turn."""
         self._under_way: set[asyncio.Task[None]] = set()
+        self.broker_generation = 0
+        """Which life of the broker is being spoken to, as far as is known here; what an earlier one confirmed does not count."""
 
     def offer(self, outbound: Outbound) -> None:
         """Publishes in the background, after everything offered before."""
@@ -55,14 +59,16 @@ class Relay:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
-    def confirmed_events(self) -> list[tuple[JobId, int]]:
+    def confirmed_events(self) -> list[Confirmed]:
         """Events the broker has, of which the database does not know it yet."""
-        return list(self._confirmed)
+        return list(self._confirmed.values())
 
-    def recorded(self, events: Sequence[tuple[JobId, int]]) -> None:
+    def recorded(self, events: Sequence[Confirmed]) -> None:
         """The database knows of these."""
         for event in events:
-            self._confirmed.pop(event, None)  # a commit and `record_confirmed` may both have recorded it
+            self._confirmed.pop(
+                (event.job_id, event.seq), None
+            )  # a commit and `record_confirmed` may both have recorded it
 
     async def close(self) -> None:
         """Says what was offered and records it."""
@@ -80,34 +86,33 @@ class Relay:
     async def publish_left_behind(self, patience_seconds: float) -> None:
         """Publishes events that were committed longer ago and never confirmed."""
         await self.record_confirmed()
-        async with self._pool.acquire() as connection, connection.transaction():
-            if await store.take_turn_as_sweeper(connection):
-                await self._publish_unpublished(
-                    await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
-                )
+        while await self._publish_some_left_behind(patience_seconds):
+            pass
 
-    async def _publish_unpublished(self, unpublished: Iterable[TracedEvent]) -> None:
-        left = [traced for traced in unpublished if _key(traced[0]) not in self._in_hand]
-        if not left:
-            return
-        LEFT_BEHIND.inc(len(left))
-        log.warning("orchestrator.events.left_behind", count=len(left))
-        await self._publish_events(left)
-        self._confirmed |= dict.fromkeys(_key(event) for event, _ in left)
-        await self.record_confirmed()
+    async def _publish_some_left_behind(self, patience_seconds: float) -> bool:
+        """Whether there may be more."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await store.take_turn_as_sweeper(connection):
+                return False
+            found = await store.unpublished(connection, patience_seconds, _LEFT_BEHIND_AT_ONCE)
+            left = [traced for traced in found if _key(traced[0]) not in self._in_hand]
+            if left:
+                LEFT_BEHIND.inc(len(left))
+                log.warning("orchestrator.events.left_behind", count=len(left))
+                await self.publish_events(left)
+                await self.record_confirmed()
+            return len(left) == _LEFT_BEHIND_AT_ONCE
 
     async def _publish(self, offered: list[Outbound]) -> Sequence[None]:
         events = [event for outbound in offered for event in outbound.events]
         results = await asyncio.gather(
             self.publish_tasks([job for outbound in offered for job in outbound.dispatched]),
             self._publish_aborts([abort for outbound in offered for abort in outbound.aborts]),
-            self._publish_events(events),
+            self.publish_events(events),
             return_exceptions=True,
         )
         self._in_hand.difference_update(_key(event) for event, _ in events)
         failures = [result for result in results if isinstance(result, BaseException)]
-        if not isinstance(results[2], BaseException):
-            self._confirmed |= dict.fromkeys(_key(event) for event, _ in events)
         for failure in failures:
             # Nothing is lost: events are in the log, tasks in the table of attempts, aborts are repeated at heartbeats.
             log.warning("orchestrator.relay.failed", error=repr(failure))
@@ -115,18 +120,25 @@ class Relay:
                 raise failure
         return [None] * len(offered)
 
-    async def _publish_events(self, events: Iterable[tuple[JobEvent, str | None]]) -> None:
+    async def publish_events(self, events: Sequence[TracedEvent]) -> None:
+        """Returns once the broker has them all. Raises if it does not: then it may have some."""
+        generation = self.broker_generation  # before publishing: afterwards it may be another's
+        await self.retell(events)
+        crash_point("orchestrator.after_publish_before_mark")
+        self._confirmed |= {_key(event): Confirmed(event.job_id, event.seq, generation) for event, _ in events}
+
+    async def retell(self, events: Iterable[TracedEvent]) -> None:
+        """Publishes events that were recorded as published before."""
         # One channel keeps the order of the messages.
         await asyncio.gather(*(self._bus.publish(kind, batch) for kind, batch in _messages(events)))
 
     async def publish_tasks(self, jobs: Iterable[Job]) -> None:
         """One message per attempt: they are for different workers."""
-        await asyncio.gather(
-            *(
-                self._bus.publish(RunAttempt, [_task(job)], routing_key=run_attempt_key(job.spec.model_id))
-                for job in jobs
-            )
-        )
+        await asyncio.gather(*(self._publish_task(job) for job in jobs))
+
+    async def _publish_task(self, job: Job) -> None:
+        await self._bus.publish(RunAttempt, [_task(job)], routing_key=run_attempt_key(job.spec.model_id))
+        crash_point("orchestrator.after_task_said_before_mark")
 
     async def _publish_aborts(self, aborts: Iterable[Abort]) -> None:
         # Not mandatory: the worker may be gone, and then there is nothing to abort.

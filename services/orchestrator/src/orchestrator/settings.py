@@ -14,7 +14,7 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
     port: int = 8001
     lease_ttl_seconds: Annotated[float, Field(gt=0)] = 15.0
     """How long an attempt may go without a heartbeat before the next one is started."""
-    execution_grace_seconds: Annotated[float, Field(ge=0)] = 900.0
+    execution_grace_seconds: Annotated[float, Field(ge=0)] = 1200.0
     """Beyond the execution timeout, which the worker enforces itself and which counts the engine's run only: room for fetching
     the input, loading the model and storing the outputs. A worker that is gone is noticed by its lease, long before."""
     window_per_slot: Annotated[float, Field(gt=0)] = 1.0
@@ -26,3 +26,11 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
     """An attempt on the bus for longer, while its queue is empty, is said again."""
     relay_patience_seconds: Annotated[float, Field(gt=0)] = 5.0
     """An event unpublished for longer was left behind by a crash, and is published by whoever finds it."""
+    retell_margin_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    """A broker that lost its data is told again what it may have lost: all events since its queues were last seen empty, and
+    this much before. A delivery may be in its subscriber's hands for 900 s."""
+    job_events_retention_days: Annotated[float, Field(ge=0)] = 30.0
+    """How long the log of a job is kept after the job is over; 0: as long as the job."""
+    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
+    """How long a job is kept after it is over; 0: for ever."""
+    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Float,
@@ -23,6 +24,7 @@ metadata = MetaData(
     naming_convention={"pk": "%(table_name)s_pkey", "fk": "%(table_name)s_%(column_0_name)s_fkey"},
 )
 
+_OVER = "completed_at IS NOT NULL"
 _WAITING = text("status = 'QUEUED' AND attempt_id IS NULL")
 
 jobs = Table(
@@ -48,6 +50,7 @@ jobs = Table(
     Column("error", JSONB, comment="JobError, on FAILED"),
     Column("winning_attempt_id", Uuid),
     Column("traceparent", Text, comment="W3C trace context of the request"),
+    Column("log_removed_at", DateTime(timezone=True), comment="when retention removed its rows in job_events"),
     # The backlog, in the order it is drawn from: per model and user, the most urgent first.
     Index("jobs_waiting", "model_id", "user_id", text("priority DESC"), "accepted_at", postgresql_where=_WAITING),
     Index(
@@ -55,6 +58,9 @@ jobs = Table(
         "queue_deadline_at",
         postgresql_where=text("status = 'QUEUED' AND queue_deadline_at IS NOT NULL"),
     ),
+    # What retention takes next. A job that is over is in one of the two: first its log goes, then the job.
+    Index("jobs_over_with_log", "completed_at", postgresql_where=text(f"{_OVER} AND log_removed_at IS NULL")),
+    Index("jobs_over_without_log", "completed_at", postgresql_where=text(f"{_OVER} AND log_removed_at IS NOT NULL")),
 )
 
 attempts = Table(
@@ -92,6 +98,26 @@ job_events = Table(
     Column("published_at", DateTime(timezone=True), comment="confirmed by the broker"),
     PrimaryKeyConstraint("job_id", "seq"),
     Index("job_events_unpublished", "occurred_at", postgresql_where=text("published_at IS NULL")),
+    # For telling a span of time again. Rows come in order of time, so a few bytes per hundred pages find it.
+    Index("job_events_occurred", "occurred_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+)
+
+broker = Table(
+    "broker",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("generation", Integer, nullable=False, comment="lives of the broker, each of which begins with nothing"),
+    Column(
+        "heard_until",
+        DateTime(timezone=True),
+        comment="every queue of events was empty then; null: no broker was met yet",
+    ),
+    Column(
+        "retell_from", DateTime(timezone=True), comment="how far retelling is; null when there is nothing to retell"
+    ),
+    Column("retell_until", DateTime(timezone=True)),
+    CheckConstraint("only_row", name="broker_only_row"),
+    comment="What this side knows of the broker's memory; always exactly one row.",
 )
 
 workers = Table(

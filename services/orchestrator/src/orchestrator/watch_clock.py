@@ -1,5 +1,7 @@
 """Turns the passing of time into messages: leases that lapsed, deadlines that passed, back-offs that ended."""
 
+from collections.abc import Callable
+
 import structlog
 
 from contracts.ids import AttemptId, JobId
@@ -20,10 +22,21 @@ _FORGET_WORKERS_AFTER_SECONDS = 3600.0
 class WatchClock:
     """One step looks at everything that time alone can change. Replicas may all run it: the lifecycle drops what is doubled."""
 
-    def __init__(self, pool: Pool, commits: Commits, availability: Availability) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        commits: Commits,
+        availability: Availability,
+        *,
+        listening_for: Callable[[], float],
+        lease_ttl_seconds: float,
+    ) -> None:
+        """`listening_for`: seconds since this process began to hear heartbeats, without a break; 0 while it cannot."""
         self._pool = pool
         self._commits = commits
         self._availability = availability
+        self._listening_for = listening_for
+        self._lease_ttl_seconds = lease_ttl_seconds
 
     async def __call__(self) -> None:
         await self.count_slots()
@@ -41,8 +54,10 @@ class WatchClock:
         await self._commits.submit_all([FillWindow(model_id) for model_id in grown])
 
     async def _fire_timers(self) -> None:
+        # Who was deaf a moment ago cannot tell a silent worker from a heartbeat that is still on its way here.
+        can_tell = self._listening_for() >= self._lease_ttl_seconds
         async with self._pool.acquire() as connection:
-            due = await store.due_timers(connection, _TIMERS_AT_ONCE)
+            due = await store.due_timers(connection, _TIMERS_AT_ONCE, with_leases=can_tell)
         if due:
             log.warning("orchestrator.timers.due", count=len(due))
             await self._commits.submit_all([Said(_timer(kind, job_id, attempt_id)) for kind, job_id, attempt_id in due])

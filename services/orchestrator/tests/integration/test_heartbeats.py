@@ -15,11 +15,13 @@ from services.orchestrator.tests.builders import (
     started,
     succeeded,
 )
-from services.orchestrator.tests.integration.conftest import MakeReplica, Replica
+from services.orchestrator.tests.integration.conftest import MakeReplica, Replica, StartOrchestrator
 from services.orchestrator.tests.integration.world import World, heartbeat
 
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId, ModelId
+from contracts.states import JobStatus
+from devstack.polling import until
 from orchestrator import store
 from orchestrator.decision import LeaseLapsed, Rules
 from orchestrator.hear_heartbeats import HearHeartbeats
@@ -85,6 +87,22 @@ async def test_a_renewed_lease_does_not_lapse(
         assert ("lease", job_id, attempt_id) in await store.due_timers(connection, 10)
     await hear([heartbeat(attempt_id)])
     assert await replica.commit(LeaseLapsed(job_id, attempt_id)) == ["not_due"]
+
+
+async def test_a_lease_that_ran_out_while_no_orchestrator_was_there_to_hear_is_renewed_by_a_worker_that_lives(
+    start_orchestrator: StartOrchestrator, world: World, replica: Replica, make_attempt: MakeAttempt
+) -> None:
+    job_id, attempt_id = await make_attempt()
+    await replica.commit(started(job_id, attempt_id))
+    await replica.pool.execute("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '1 hour'")
+    await start_orchestrator(lease_ttl_seconds=2.0)
+    await world.heartbeat(attempt_id)
+
+    async def is_renewed() -> bool:
+        return bool(await replica.pool.fetchval("SELECT lease_expires_at > now() FROM orchestrator.attempts"))
+
+    assert await until(is_renewed, timeout_seconds=20)
+    assert (await replica.job(job_id)).status is JobStatus.RUNNING
 
 
 async def test_of_several_heartbeats_of_a_worker_the_latest_counts(

@@ -226,7 +226,8 @@ async def test_a_task_that_the_broker_lost_is_put_on_the_bus_again(
     start_orchestrator: StartOrchestrator, start_world: StartWorld, channel: aio_pika.abc.AbstractChannel
 ) -> None:
     gateway = await start_world(takes_tasks=False)
-    tasks = await gateway.bus.declare(topology.worker_tasks(MODEL))
+    tasks = topology.worker_tasks(MODEL)
+    await gateway.bus.declare(tasks)
     await start_orchestrator(redispatch_after_seconds=0.3)
     spec = a_spec()
     await gateway.heartbeat()
