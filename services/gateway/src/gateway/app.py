@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -11,7 +12,9 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.artifacts_client import ArtifactsClient
 from gateway.authenticate import Authenticate
+from gateway.cancel_job import CancelJob
 from gateway.create_job import CreateJob
+from gateway.forget_old_jobs import ForgetOldJobs
 from gateway.metrics import MeasureRequests
 from gateway.openapi import TITLE, describe
 from gateway.present_jobs import PresentJobs
@@ -28,24 +31,29 @@ from gateway.routers.models import models_router
 from gateway.routers.uploads import uploads_router
 from gateway.served_models import ServedModels
 from gateway.settings import GatewaySettings
+from gateway.show_jobs import ShowJobs
 from gateway.store.database import Database
+from gateway.store.idempotency_keys import IdempotencyKeys
 from gateway.store.job_view_writes import JobViewWriter
 from gateway.store.job_views import JobViewReader
 from gateway.store.models import ModelReader
+from gateway.store.retention import Retention
 from gateway.store.users import UserReader
 from gateway.subscribers import subscribe
 from service_kit.asgi import service_app
 from service_kit.bus import Bus
-from service_kit.health import Health
+from service_kit.health import Health, tolerating
 from service_kit.ids import new_uuid
 from service_kit.loops import Loop
+
+_SHOW_KEPT_SECONDS = 1.0
 
 
 def build_app(settings: GatewaySettings) -> FastAPI:
     """The gateway, ready to be served; it opens its connections when its lifespan begins."""
     parts = _Parts(settings)
     app = service_app(lifespan=parts.lifespan, health=parts.health, max_body_bytes=settings.max_body_bytes, title=TITLE)
-    _add_routes(app, parts, max_json_depth=settings.max_json_depth)
+    _add_routes(app, parts, settings)
     describe(app)
     app.add_middleware(MeasureRequests)
     # Outermost, so that errors carry the headers too: a page could not read them otherwise.
@@ -72,22 +80,26 @@ class _Parts:
             token=settings.artifacts_token.get_secret_value(),
             timeout_seconds=settings.artifacts_timeout_seconds,
         )
-        self.views, writer = JobViewReader(self.database), JobViewWriter(self.database)
+        self.views, self._writer = JobViewReader(self.database), JobViewWriter(self.database)
         self.authenticate = Authenticate(UserReader(self.database), cache_seconds=settings.api_key_cache_seconds)
         self.catalogue = CatalogueKeeper(ModelReader(self.database))
         self.served_models, progress = ServedModels(), ProgressBoard()
         self.read_jobs = ReadJobs(self.views)
         self.present_jobs = PresentJobs(self.views, progress, refresh_seconds=settings.queue_position_refresh_seconds)
+        again = settings.republish_after_seconds
+        self.show_jobs = ShowJobs(self._writer, republish_after_seconds=again)
         self.create_job = CreateJob(
             bus=self.bus,
-            views=writer,
+            keys=IdempotencyKeys(self.database),
+            show_job=self.show_jobs,
             read_jobs=self.read_jobs,
             artifacts=self.artifacts,
             catalogue=self.catalogue.current,
             max_prompt_characters=settings.max_prompt_characters,
-            republish_after_seconds=settings.republish_after_seconds,
         )
-        self.project_events = ProjectEvents(writer, progress)
+        self.cancel_job = CancelJob(self.bus, self._writer, republish_after_seconds=again)
+        keep_jobs = timedelta(days=settings.job_retention_days)
+        self.project_events = ProjectEvents(self._writer, progress, forgotten_after=keep_jobs)
         subscribe(
             self.bus,
             instance=new_uuid().hex,
@@ -95,13 +107,25 @@ class _Parts:
             progress=progress,
             served_models=self.served_models,
         )
-        say_again = partial(republish, writer, self.bus, after_seconds=settings.republish_after_seconds)
-        self._loops = [
-            Loop("gateway.catalogue", self.catalogue.refresh, interval_seconds=settings.catalogue_refresh_seconds),
-            Loop("gateway.republish", say_again, interval_seconds=settings.republish_after_seconds / 2),
-        ]
+        self._loops = self._build_loops(settings)
         self.health = Health()
+        self.health.alive["consumers"] = tolerating(self.bus.is_consuming)
         self.health.ready |= {"database": self.database.ping, "bus": self.bus.ping, "catalogue": self._is_loaded}
+
+    def _build_loops(self, settings: GatewaySettings) -> list[Loop]:
+        again = settings.republish_after_seconds
+        say_again = partial(republish, self._writer, self.bus, after_seconds=again)
+        forget_old_jobs = ForgetOldJobs(
+            Retention(self.database),
+            keep_logs=timedelta(days=settings.job_events_retention_days),
+            keep_jobs=timedelta(days=settings.job_retention_days),
+        )
+        return [
+            Loop("gateway.catalogue", self.catalogue.refresh, interval_seconds=settings.catalogue_refresh_seconds),
+            Loop("gateway.show_kept", self.show_jobs.write_kept, interval_seconds=_SHOW_KEPT_SECONDS),
+            Loop("gateway.republish", say_again, interval_seconds=again / 2),
+            Loop("gateway.retention", forget_old_jobs, interval_seconds=settings.retention_interval_seconds),
+        ]
 
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -112,6 +136,7 @@ class _Parts:
             await self.artifacts.start()
             closing.push_async_callback(self.artifacts.stop)
             closing.push_async_callback(self.project_events.close)
+            closing.push_async_callback(self.show_jobs.close)
             await self.bus.start()
             closing.push_async_callback(self.bus.stop)
             closing.push_async_callback(self.create_job.close)
@@ -125,17 +150,20 @@ class _Parts:
         return self.catalogue.is_loaded
 
 
-def _add_routes(app: FastAPI, parts: _Parts, *, max_json_depth: int) -> None:
+def _add_routes(app: FastAPI, parts: _Parts, settings: GatewaySettings) -> None:
     add_hot_routes(
         app.router,
         authenticate=parts.authenticate,
         create_job=parts.create_job,
         read_jobs=parts.read_jobs,
         present_jobs=parts.present_jobs,
-        max_json_depth=max_json_depth,
+        max_json_depth=settings.max_json_depth,
+        max_prompt_characters=settings.max_prompt_characters,
     )
-    jobs = jobs_router(read_jobs=parts.read_jobs, present_jobs=parts.present_jobs, views=parts.views, bus=parts.bus)
-    uploads = uploads_router(artifacts=parts.artifacts, max_json_depth=max_json_depth)
+    jobs = jobs_router(
+        read_jobs=parts.read_jobs, present_jobs=parts.present_jobs, views=parts.views, cancel_job=parts.cancel_job
+    )
+    uploads = uploads_router(artifacts=parts.artifacts, max_json_depth=settings.max_json_depth)
     results = job_results_router(read_jobs=parts.read_jobs, views=parts.views, artifacts=parts.artifacts)
     models = models_router(catalogue=parts.catalogue.current, served_models=parts.served_models)
     for router in (jobs, uploads, results, models):

@@ -1,5 +1,7 @@
 """Asks the artifacts service, over connections that are kept open."""
 
+import asyncio
+import time
 from typing import Any, TypeVar
 
 import aiohttp
@@ -17,6 +19,8 @@ log = structlog.get_logger()
 A = TypeVar("A", bound=BaseModel)
 
 _IDLE_CONNECTION_SECONDS = 60
+_PATIENCE_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
 
 
 class ArtifactsClient:
@@ -52,21 +56,37 @@ class ArtifactsClient:
         return (await self._ask(api.JOB_ARTIFACTS_PATH, request, api.JobArtifacts)).artifacts
 
     async def _ask(self, path: str, question: Value, answer_type: type[A], *, pointer: str | None = None) -> A:
-        assert self._session is not None, "start() comes first"
         headers = {"content-type": "application/json"}
         if trace := traceparent.get():
             headers["traceparent"] = trace
         try:
-            async with self._session.post(
-                self._base_url + path, data=question.model_dump_json(), headers=headers, allow_redirects=False
-            ) as response:
-                body = await response.read()
+            status, body = await self._post_patiently(path, question.model_dump_json(), headers)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("gateway.artifacts.unreachable", path=path, error=repr(error))
             raise unavailable("The file storage does not answer at the moment. Try again shortly.") from None
-        if response.status >= 300:
-            raise _refusal(path, response.status, body, pointer)
+        if status >= 300:
+            raise _refusal(path, status, body, pointer)
         return answer_type.model_validate_json(body)
+
+    async def _post_patiently(self, path: str, question: str, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Asks again, for a moment, where the connection is refused or ends: the service restarts, or closed a connection that
+        was kept open in the instant it was used again. Every question may be asked twice.
+        """
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._post(path, question, headers)
+            except aiohttp.ClientConnectionError:
+                if time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _post(self, path: str, question: str, headers: dict[str, str]) -> tuple[int, bytes]:
+        assert self._session is not None, "start() comes first"
+        async with self._session.post(
+            self._base_url + path, data=question, headers=headers, allow_redirects=False
+        ) as response:
+            return response.status, await response.read()
 
 
 class _ArtifactsProblem(BaseModel):

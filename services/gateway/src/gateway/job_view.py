@@ -28,11 +28,13 @@ class JobView:
     stage: Stage | None
     attempt: int
     cancel_requested: bool
+    """The owner wants it cancelled: known from an event, or recorded when the owner said so. What is over is what it became."""
     started_at: datetime | None
     completed_at: datetime | None
     error: JsonObject | None
     winning_attempt_id: AttemptId | None
     progress_percent: int
+    max_attempts: int
 
     @property
     def is_over(self) -> bool:
@@ -58,6 +60,7 @@ def requested_view(job: JobSpec) -> JobView:
         error=None,
         winning_attempt_id=None,
         progress_percent=0,
+        max_attempts=job.policy.max_attempts,
     )
 
 
@@ -80,6 +83,7 @@ def job_body(
         "input_params": view.input_params,
         "prompt": view.prompt,
         "attempt": view.attempt,
+        "max_attempts": view.max_attempts,
         "queue_position": queue_position if view.status is JobStatus.QUEUED else None,
         "cancel_requested": view.cancel_requested or cancel_requested,
         "error": view.error,
@@ -120,10 +124,10 @@ def percent_at(event: JobEvent, heard: Progress | None) -> int:
     return int(heard.percent)
 
 
-_INTERNAL_FIELDS = {"job_id", "seq", "user_id", "model_id", "occurred_at", "worker_id", "job", "state"}
+_INTERNAL_FIELDS = {"job_id", "seq", "user_id", "model_id", "occurred_at", "job", "state"}
 
 
 def public_payload(event: JobEvent) -> JsonObject:
-    """What the job's owner may read of an event: no ids of ours but the attempt's."""
+    """What the job's owner may read of an event: which attempt it is about, on which worker, and what became of it."""
     state = event.state.model_dump(mode="json", include={"status", "stage", "attempt", "cancel_requested", "error"})
     return state | event.model_dump(mode="json", exclude=_INTERNAL_FIELDS)

@@ -12,6 +12,7 @@ from gateway.job_view import JobView, job_body
 from gateway.progress import ProgressBoard
 from gateway.queue_order import queue_positions
 from gateway.store.job_views import JobViewReader
+from service_kit.errors import is_operational
 
 _LONGEST_QUEUE_READ = 2_000
 """Whoever waits behind more jobs than that has no known position: reading a queue costs 5 µs a job of the event loop's time."""
@@ -54,7 +55,12 @@ class PresentJobs:
     async def _position(self, view: JobView) -> int | None:
         if view.status is not JobStatus.QUEUED:
             return None
-        return (await self._snapshot(view.model_id)).positions.get(view.id)
+        try:
+            return (await self._snapshot(view.model_id)).positions.get(view.id)
+        except Exception as error:
+            if not is_operational(error):
+                raise
+            return None  # the answer to a cancel that was recorded, say, must not fail for want of a number
 
     async def _snapshot(self, model_id: ModelId) -> _Snapshot:
         reading = self._snapshots.get(model_id)

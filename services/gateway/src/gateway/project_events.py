@@ -1,7 +1,7 @@
 """Keeps the read model up to date with what the orchestrator says, a batch of events at a time."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.jobs import JobEvent
 from gateway.job_view import fold
@@ -12,15 +12,23 @@ from service_kit.batcher import Batcher
 
 
 class ProjectEvents:
-    """Whatever arrives while one batch is written makes up the next."""
+    """Whatever arrives while one batch is written makes up the next.
 
-    def __init__(self, views: JobViewWriter, progress: ProgressBoard) -> None:
+    What happened longer than `forgotten_after` ago (zero: no limit) is ignored: an event that late must not bring back, half or
+    whole, a job that retention has removed.
+    """
+
+    def __init__(self, views: JobViewWriter, progress: ProgressBoard, *, forgotten_after: timedelta) -> None:
         self._views = views
         self._progress = progress
+        self._forgotten_after = forgotten_after
         self._batches: Batcher[JobEvent, None] = Batcher(self._project, max_batch=500)
 
     async def __call__(self, events: Sequence[JobEvent]) -> None:
         """Returns once the events are in the database; only then may their messages be acknowledged."""
+        if self._forgotten_after:
+            remembered_since = datetime.now(UTC) - self._forgotten_after
+            events = [event for event in events if event.occurred_at >= remembered_since]
         await self._batches.submit_all(events)
 
     async def close(self) -> None:

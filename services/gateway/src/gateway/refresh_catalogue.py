@@ -4,6 +4,7 @@ import structlog
 
 from gateway.catalogue import Catalogue, CatalogueEntry
 from gateway.store.models import ModelReader
+from service_kit.problems import unavailable
 
 log = structlog.get_logger()
 
@@ -16,6 +17,9 @@ class CatalogueKeeper:
         self.is_loaded = False
 
     def current(self) -> Catalogue:
+        """Raises 503 before it was read for the first time: nobody knows yet which models there are."""
+        if not self.is_loaded:
+            raise unavailable("The catalogue of models is not there yet. Try again shortly.")
         return self._catalogue
 
     async def refresh(self) -> None:

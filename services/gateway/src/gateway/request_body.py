@@ -6,11 +6,16 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from contracts.artifacts_api import ImageType
 from contracts.jobs import JobPolicy
 from contracts.message import JsonObject
 from service_kit.problems import Problem
 
 _LARGEST_INTEGER = 2**63 - 1
+_LONGEST_TIMEOUT_SECONDS = 10 * 366 * 24 * 3600
+"""Ten years: nobody waits longer, and a deadline still is a date that every service can calculate with."""
+_NO_NULL_CHARACTER = {"pattern": "^[^\\u0000]*$"}
+"""For the description; `_check_storable` refuses it in every text of a body."""
 
 
 class RequestBody(BaseModel):
@@ -25,14 +30,24 @@ class JobBody(RequestBody):
     model_id: Annotated[str, Field(max_length=200, examples=["silhouette-v1"])]
     input_params: Annotated[JsonObject, Field(examples=[{"image_path": "uploads/…", "texture_resolution": 1024}])]
     """Valid against the model's `parameters_schema`; what is left out takes the model's default."""
-    prompt: Annotated[str | None, Field(description="Required by text models.")] = None
+    prompt: Annotated[
+        str | None, Field(description="Required by text models.", json_schema_extra=_NO_NULL_CHARACTER)
+    ] = None
     queue_timeout_seconds: Annotated[
         float | None,
-        Field(gt=0, description="Fail the job if it waits longer. Can only shorten the model's own limit."),
+        Field(
+            gt=0,
+            le=_LONGEST_TIMEOUT_SECONDS,
+            description="Fail the job if it waits longer. Can only shorten the model's own limit.",
+        ),
     ] = None
     execution_timeout_seconds: Annotated[
         float | None,
-        Field(gt=0, description="Stop an attempt that runs longer. Can only shorten the model's own limit."),
+        Field(
+            gt=0,
+            le=_LONGEST_TIMEOUT_SECONDS,
+            description="Stop an attempt that runs longer. Can only shorten the model's own limit.",
+        ),
     ] = None
 
     def lowered(self, policy: JobPolicy) -> JobPolicy:
@@ -47,8 +62,13 @@ class JobBody(RequestBody):
 class UploadTicketBody(RequestBody):
     """A label for the file, and what it is."""
 
-    filename: Annotated[str, Field(min_length=1, max_length=255, examples=["chair.png"])]
-    content_type: Annotated[str, Field(min_length=1, max_length=100, examples=["image/png"])]
+    filename: Annotated[
+        str, Field(min_length=1, max_length=255, examples=["chair.png"], json_schema_extra=_NO_NULL_CHARACTER)
+    ]
+    content_type: Annotated[
+        str, Field(min_length=1, max_length=100, examples=["image/png"], json_schema_extra={"enum": [*ImageType]})
+    ]
+    """The artifacts service says no to another one."""
 
 
 B = TypeVar("B", bound=RequestBody)

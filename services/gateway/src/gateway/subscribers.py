@@ -12,6 +12,7 @@ from gateway.progress import ProgressBoard
 from gateway.project_events import ProjectEvents
 from gateway.served_models import ServedModels
 from service_kit.bus import Bus
+from service_kit.crash_points import crash_point
 
 
 def subscribe(
@@ -22,6 +23,7 @@ def subscribe(
 
     async def on_job_event(events: Sequence[CloudEvent[JobEvent]]) -> None:
         await project_events([event.data for event in events])
+        crash_point("gateway.after_project_before_ack")
 
     for event_type in JOB_EVENTS:
         bus.on(topology.GATEWAY_PROJECTION, event_type)(on_job_event)

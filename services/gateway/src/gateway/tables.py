@@ -81,9 +81,11 @@ job_views = Table(
     Column("error", JSONB),
     Column("winning_attempt_id", UUID),
     Column("progress_percent", SmallInteger, nullable=False, server_default=text("0")),
-    # While seq is 0: when to ask the orchestrator again, and how often that was done.
+    # When to say the request, or the cancellation, again, and how often that was done. Null: there is nothing to say.
     Column("republish_at", DateTime(timezone=True)),
     Column("republished", SmallInteger, nullable=False, server_default=text("0")),
+    Column("cancel_asked_at", DateTime(timezone=True), comment="when its owner said that the job be cancelled"),
+    Column("log_removed_at", DateTime(timezone=True), comment="when retention removed its rows in job_view_events"),
     # Rows are rewritten a few times in their life: room on the page lets most of that happen without touching an index.
     postgresql_with={"fillfactor": "80"},
 )
@@ -95,7 +97,29 @@ Index(
     job_views.c.created_at,
     postgresql_where=text("status = 'QUEUED'"),
 )
-Index("job_views_unacknowledged", job_views.c.republish_at, postgresql_where=text("seq = 0"))
+# `seq` is no part of it, nor of any other: an update that only tells of a new stage then touches no index.
+Index("job_views_unacknowledged", job_views.c.republish_at, postgresql_where=text("republish_at IS NOT NULL"))
+# For lists with a filter: the newest of a user, a model and a status are neighbours.
+Index(
+    "job_views_of_user_filtered",
+    job_views.c.user_id,
+    job_views.c.model_id,
+    job_views.c.status,
+    job_views.c.created_at.desc(),
+    job_views.c.id.desc(),
+)
+# For retention. What is over is in exactly one of these two, and enters each at its end.
+Index(
+    "job_views_over_with_log",
+    job_views.c.completed_at,
+    postgresql_where=text("completed_at IS NOT NULL AND log_removed_at IS NULL"),
+)
+Index(
+    "job_views_over_without_log",
+    job_views.c.completed_at,
+    postgresql_where=text("completed_at IS NOT NULL AND log_removed_at IS NOT NULL"),
+)
+Index("job_views_never_known", job_views.c.id, postgresql_where=text("created_at IS NULL"))
 
 job_view_events = Table(
     "job_view_events",
@@ -113,4 +137,7 @@ idempotency_keys = Table(
     Column("job_id", UUID, primary_key=True, comment="derived from the user and the key"),
     Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of the request the key was first sent with"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("spec", JSONB, comment="JobSpec: what a retry asks for; null once the job is known to exist"),
 )
+# For retention, which looks at each key once.
+Index("idempotency_keys_unchecked", idempotency_keys.c.created_at, postgresql_where=text("spec IS NOT NULL"))

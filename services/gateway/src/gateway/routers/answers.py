@@ -1,6 +1,7 @@
 """Answers as bytes, and how errors look in the API's description."""
 
-from typing import Annotated, Any, TypeAlias
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
@@ -17,7 +18,10 @@ def json_answer(body: object, *, status: int = 200, headers: dict[str, str] | No
 
 
 class FieldError(BaseModel):
-    pointer: Annotated[str, Field(description="JSON Pointer (RFC 6901) to the field.")]
+    pointer: Annotated[str, Field(description="JSON Pointer (RFC 6901) to the field.", examples=["/prompt"])]
+    location: Annotated[
+        Literal["query"] | None, Field(alias="in", description="Where the field is, if not in the body.")
+    ] = None
     detail: str
 
 
@@ -57,9 +61,15 @@ _SAID: dict[int, tuple[str, str, str]] = {
 }
 
 
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "RFC 9110.", "required": True, "schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}},
+}
+
+
 def problems(*statuses: int) -> Responses:
-    """The `responses` of a route that can fail so, besides 401 and 503, which any can."""
-    return {status: _described(status) for status in sorted({*statuses, 401, 503})}
+    """The `responses` of a route that can fail so, besides 401, 413 and 503, which any can."""
+    return {status: _described(status) for status in sorted({*statuses, 401, 413, 503})}
 
 
 def _described(status: int) -> dict[str, Any]:
@@ -67,13 +77,13 @@ def _described(status: int) -> dict[str, Any]:
     example = {
         "type": f"urn:pipeline3d:problem:{code}",
         "code": code,
-        "title": description,
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "request_id": "4be0b2a4e5d14f4c8d5f0a7f6f2f8f11",
     }
     content = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "example": example}
     described: dict[str, Any] = {"description": description, "content": {PROBLEM_JSON: content}}
-    if status == 503:
-        described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    if headers := _HEADERS.get(status):
+        described["headers"] = headers
     return described

@@ -8,7 +8,7 @@ as the dependency they declare says.
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
@@ -17,28 +17,24 @@ from gateway.create_job import CreateJob
 from gateway.present_jobs import PresentJobs
 from gateway.read_jobs import ReadJobs
 from gateway.request_body import JobBody, read_body
-from gateway.routers import API_PREFIX
+from gateway.routers import API_PREFIX, UPLOAD_TICKET
 from gateway.routers.answers import Responses, json_answer, problems
 from gateway.routers.caller import requires_api_key
+from gateway.routers.parameters import JobIdInPath
 from gateway.routers.schemas import Job
 
-_DESCRIPTION_OF_POST: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "1 to 255 visible ASCII characters. The same key with the same body makes one job, however often.",
-        }
-    ],
-    "requestBody": {"required": True, "content": {"application/json": {"schema": JobBody.model_json_schema()}}},
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+    "description": "1 to 255 visible ASCII characters. The same key with the same body makes one job, however often.",
 }
 _REPLAYED: Responses = {
     200: {
         "model": Job,
         "description": "The job that this Idempotency-Key made before.",
-        "headers": {"Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}},
+        "headers": {"Idempotent-Replayed": {"required": True, "schema": {"type": "string", "enum": ["true"]}}},
     }
 }
 
@@ -51,6 +47,7 @@ def add_hot_routes(
     read_jobs: ReadJobs,
     present_jobs: PresentJobs,
     max_json_depth: int,
+    max_prompt_characters: int,
 ) -> None:
     """Adds the routes to the app's own router."""
 
@@ -63,9 +60,11 @@ def add_hot_routes(
             return json_answer(await present_jobs.one(created.view), headers={"Idempotent-Replayed": "true"})
         return json_answer(present_jobs.new(created.view), status=201)
 
-    async def get_job(request: Request, job_id: str) -> Response:
-        """Made to be polled, every 2 s or so. An id that is no UUID names no job: 404."""
+    async def get_job(request: Request, job_id: JobIdInPath) -> Response:
+        """Made to be polled, every 2 s or so."""
         user = await authenticate(request.headers.get("x-api-key"))
+        if job_id == UPLOAD_TICKET:
+            raise HTTPException(405)  # a path of its own, and not the job of that name
         return json_answer(await present_jobs.one(await read_jobs.owned(user, job_id)))
 
     described: dict[str, Any] = {
@@ -79,9 +78,10 @@ def add_hot_routes(
         post_job,
         methods=["POST"],
         status_code=201,
-        responses=_REPLAYED | problems(409, 413, 422),
-        openapi_extra=_DESCRIPTION_OF_POST,
+        responses=_REPLAYED | problems(409, 422),
+        openapi_extra={"parameters": [_IDEMPOTENCY_KEY], "requestBody": _described_body(max_prompt_characters)},
         summary="Create a job",
+        operation_id="create_job",
         **described,
     )
     router.add_api_route(
@@ -90,8 +90,15 @@ def add_hot_routes(
         methods=["GET"],
         responses=problems(403, 404),
         summary="Read a job",
+        operation_id="get_job",
         **described,
     )
+
+
+def _described_body(max_prompt_characters: int) -> dict[str, Any]:
+    schema = JobBody.model_json_schema()
+    schema["properties"]["prompt"]["maxLength"] = max_prompt_characters
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 class _DirectRoute(APIRoute):

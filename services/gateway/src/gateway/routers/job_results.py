@@ -12,6 +12,7 @@ from gateway.read_jobs import ReadJobs
 from gateway.routers import API_PREFIX
 from gateway.routers.answers import json_answer, problems
 from gateway.routers.caller import caller
+from gateway.routers.parameters import JobIdInPath
 from gateway.routers.schemas import ArtifactList, Download, EventList
 from gateway.store.job_views import JobViewReader
 
@@ -24,8 +25,9 @@ def job_results_router(*, read_jobs: ReadJobs, views: JobViewReader, artifacts: 
         response_model=Download,
         responses=problems(400, 403, 404),
         summary="Get a link to the 3D model",
+        operation_id="get_job_download",
     )
-    async def get_download(request: Request, job_id: str) -> Response:
+    async def get_download(request: Request, job_id: JobIdInPath) -> Response:
         """A presigned URL, valid for one hour, of the file that the winning attempt made."""
         model = await download_job(artifacts, await read_jobs.owned(caller(request), job_id))
         return json_answer({"download_url": model.url, "expires_in": model.expires_in})
@@ -35,10 +37,11 @@ def job_results_router(*, read_jobs: ReadJobs, views: JobViewReader, artifacts: 
         response_model=EventList,
         responses=problems(403, 404, 422),
         summary="Read a job's log",
+        operation_id="get_job_events",
     )
     async def get_events(
         request: Request,
-        job_id: str,
+        job_id: JobIdInPath,
         after_seq: Annotated[int, Query(ge=0, le=2**31 - 1, description="Only events after this one.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     ) -> Response:
@@ -50,8 +53,9 @@ def job_results_router(*, read_jobs: ReadJobs, views: JobViewReader, artifacts: 
         response_model=ArtifactList,
         responses=problems(403, 404),
         summary="List a job's files",
+        operation_id="get_job_artifacts",
     )
-    async def get_artifacts(request: Request, job_id: str) -> Response:
+    async def get_artifacts(request: Request, job_id: JobIdInPath) -> Response:
         """The input, and what the winning attempt made, each with a presigned URL."""
         view = await read_jobs.owned(caller(request), job_id)
         found = await artifacts.job_artifacts(view.id, view.user_id, view.winning_attempt_id)

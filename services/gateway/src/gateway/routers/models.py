@@ -16,7 +16,13 @@ from gateway.served_models import ServedModels
 def models_router(*, catalogue: Callable[[], Catalogue], served_models: ServedModels) -> APIRouter:
     router = APIRouter(prefix=API_PREFIX, tags=["models"])
 
-    @router.get("/models", response_model=ModelList, responses=problems(), summary="List the models on offer")
+    @router.get(
+        "/models",
+        response_model=ModelList,
+        responses=problems(),
+        summary="List the models on offer",
+        operation_id="list_models",
+    )
     async def get_models() -> Response:
         served = served_models.at(time.monotonic())
         return json_answer(

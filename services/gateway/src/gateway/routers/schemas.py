@@ -23,6 +23,7 @@ _EXAMPLE_JOB: dict[str, Any] = {
     "input_params": {"image_path": "uploads/…", "texture_resolution": 1024, "foreground_ratio": 0.85},
     "prompt": None,
     "attempt": 1,
+    "max_attempts": 3,
     "queue_position": None,
     "cancel_requested": False,
     "error": None,
@@ -44,7 +45,8 @@ class Job(BaseModel):
     completed_at: datetime | None
     input_params: Annotated[dict[str, Any], Field(description="Merged with the model's defaults.")]
     prompt: str | None
-    attempt: Annotated[int, Field(description="How many attempts were started.")]
+    attempt: Annotated[int, Field(description="How many attempts were started; the log says what became of each.")]
+    max_attempts: Annotated[int, Field(description="How many attempts may fail before the job does.")]
     queue_position: Annotated[int | None, Field(description="While QUEUED: 1 is next; null: not known, or far back.")]
     cancel_requested: bool
     error: Annotated[JobError | None, Field(description="On FAILED: a stable code, and a sentence to act on.")]

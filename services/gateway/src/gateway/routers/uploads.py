@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.artifacts_client import ArtifactsClient
 from gateway.request_body import UploadTicketBody, read_body
-from gateway.routers import API_PREFIX
+from gateway.routers import API_PREFIX, UPLOAD_TICKET
 from gateway.routers.answers import json_answer, problems
 from gateway.routers.caller import caller
 from gateway.routers.schemas import UploadTicketView
@@ -21,12 +21,13 @@ def uploads_router(*, artifacts: ArtifactsClient, max_json_depth: int) -> APIRou
     router = APIRouter(prefix=API_PREFIX, tags=["uploads"])
 
     @router.post(
-        "/jobs/upload-ticket",
+        f"/jobs/{UPLOAD_TICKET}",
         status_code=201,
         response_model=UploadTicketView,
-        responses=problems(413, 422),
+        responses=problems(422),
         openapi_extra=_TICKET_BODY,
         summary="Get a ticket to upload an image",
+        operation_id="create_upload_ticket",
     )
     async def post_upload_ticket(request: Request) -> Response:
         """PUT the bytes straight to storage with it; the API itself takes no files."""

@@ -3,8 +3,13 @@
 Every statement takes a whole batch as one jsonb array: one round trip, one plan, whatever the size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+import asyncpg
 
 from contracts.ids import JobId
 from contracts.jobs import JobEvent, JobPolicy, JobSpec
@@ -43,6 +48,10 @@ _DYNAMIC = (
 )
 _ALL = ", ".join(("id", "user_id", "model_id", *_STATIC, *_DYNAMIC))
 _SET_STATIC = ", ".join(f"{column} = coalesce(view.{column}, excluded.{column})" for column in _STATIC)
+# Heard, and so nothing to say again: unless the owner wants to cancel the job and it does not show yet.
+_SET_REPUBLISH_AT = """republish_at = CASE WHEN excluded.seq <= view.seq
+    OR (view.cancel_asked_at IS NOT NULL AND NOT excluded.cancel_requested AND excluded.status IN ('QUEUED', 'RUNNING'))
+    THEN view.republish_at END"""
 _SET_DYNAMIC = ", ".join(
     f"{column} = CASE WHEN excluded.seq > view.seq THEN excluded.{column} ELSE view.{column} END" for column in _DYNAMIC
 )
@@ -63,9 +72,15 @@ SELECT {_ALL} FROM jsonb_to_recordset($1::jsonb) AS change(
     seq int, status text, stage text, attempt int, cancel_requested boolean, started_at timestamptz,
     completed_at timestamptz, error jsonb, winning_attempt_id uuid, progress_percent smallint)
 ORDER BY id
-ON CONFLICT (id) DO UPDATE SET {_SET_STATIC}, {_SET_DYNAMIC}
+ON CONFLICT (id) DO UPDATE SET {_SET_STATIC}, {_SET_DYNAMIC}, {_SET_REPUBLISH_AT}
 WHERE excluded.seq > view.seq OR view.created_at IS NULL
 """  # noqa: S608  # constants only
+
+_RECORD_CANCEL = """
+UPDATE gateway.job_views
+SET cancel_asked_at = coalesce(cancel_asked_at, $2), republished = 0, republish_at = now() + make_interval(secs => $3)
+WHERE id = $1 AND status IN ('QUEUED', 'RUNNING') AND NOT cancel_requested
+"""
 
 # Each time the wait doubles, up to an hour. SKIP LOCKED: replicas share the work.
 _TAKE_UNACKNOWLEDGED = """
@@ -74,14 +89,20 @@ SET republished = least(republished + 1, 1000),
     republish_at = now() + make_interval(secs => least($1 * 2 ^ least(republished + 1, 20), 3600))
 WHERE id IN (
     SELECT id FROM gateway.job_views
-    WHERE seq = 0 AND republish_at <= now() AND created_at IS NOT NULL
+    WHERE republish_at <= now() AND (seq = 0 OR cancel_asked_at IS NOT NULL)
     ORDER BY republish_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-RETURNING id, user_id, model_id, input_params, prompt, input_object, priority, policy, created_at
+RETURNING id, user_id, model_id, input_params, prompt, input_object, priority, policy, created_at, cancel_asked_at
 """
 
-_CLAIM = "INSERT INTO gateway.idempotency_keys (job_id, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-_FIND_CLAIM = "SELECT fingerprint FROM gateway.idempotency_keys WHERE job_id = $1"
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A job whose request, or whose cancellation, shows no effect."""
+
+    job: JobSpec
+    cancel_asked_at: datetime | None
+    """None: nobody wants to cancel it."""
 
 
 class JobViewWriter:
@@ -112,31 +133,30 @@ class JobViewWriter:
             _APPLY, [_record(change, heard.get(change.newest.job_id)) for change in changes], log
         )
 
-    async def take_unacknowledged(self, *, after_seconds: float, limit: int) -> list[JobSpec]:
-        """Jobs the orchestrator has not acknowledged in time; each is taken again only after a longer while."""
-        rows = await self._database.pool.fetch(_TAKE_UNACKNOWLEDGED, after_seconds, limit)
-        return [
-            JobSpec(
-                job_id=row["id"],
-                user_id=row["user_id"],
-                model_id=row["model_id"],
-                input_params=row["input_params"],
-                prompt=row["prompt"],
-                input_object=row["input_object"],
-                priority=row["priority"],
-                policy=JobPolicy.model_validate(row["policy"]),
-                requested_at=row["created_at"],
-            )
-            for row in rows
-        ]
+    async def record_cancel(self, job_id: JobId, asked_at: datetime, *, republish_after_seconds: float) -> None:
+        """Remembers that its owner wants the job cancelled. Changes nothing if that shows already, or the job is over."""
+        await self._database.pool.execute(_RECORD_CANCEL, job_id, asked_at, republish_after_seconds)
 
-    async def claim(self, job_id: JobId, fingerprint: bytes) -> bool:
-        """Ties an idempotency key to its first request; False if it was tied before, to this request or another."""
-        return str(await self._database.pool.execute(_CLAIM, job_id, fingerprint)).endswith(" 1")
+    @asynccontextmanager
+    async def unacknowledged(self, *, after_seconds: float, limit: int) -> AsyncIterator[list[Unheard]]:
+        """Jobs to speak of again: they count as spoken of if the block succeeds, and come again only after a longer while."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            yield [_unheard(row) for row in await connection.fetch(_TAKE_UNACKNOWLEDGED, after_seconds, limit)]
 
-    async def claimed_fingerprint(self, job_id: JobId) -> bytes | None:
-        fingerprint: bytes | None = await self._database.pool.fetchval(_FIND_CLAIM, job_id)
-        return fingerprint
+
+def _unheard(row: "asyncpg.Record") -> Unheard:
+    job = JobSpec(
+        job_id=row["id"],
+        user_id=row["user_id"],
+        model_id=row["model_id"],
+        input_params=row["input_params"],
+        prompt=row["prompt"],
+        input_object=row["input_object"],
+        priority=row["priority"],
+        policy=JobPolicy.model_validate(row["policy"]),
+        requested_at=row["created_at"],
+    )
+    return Unheard(job, row["cancel_asked_at"])
 
 
 def _record(change: ViewChange, heard: Progress | None) -> dict[str, Any]:

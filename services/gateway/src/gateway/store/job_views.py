@@ -15,8 +15,9 @@ from gateway.queue_order import WaitingJob
 from gateway.store.database import Database
 
 _COLUMNS = (
-    "id, user_id, model_id, input_params, prompt, created_at, seq, status, stage, attempt, cancel_requested,"
-    " started_at, completed_at, error, winning_attempt_id, progress_percent"
+    "id, user_id, model_id, input_params, prompt, created_at, seq, status, stage, attempt,"
+    " cancel_requested OR (cancel_asked_at IS NOT NULL AND status IN ('QUEUED', 'RUNNING')) AS cancel_requested,"
+    " started_at, completed_at, error, winning_attempt_id, progress_percent, (policy->>'max_attempts')::int AS max_attempts"
 )
 # A row made by a later event than job.queued has no static part yet and is not shown.
 _SHOWN = "created_at IS NOT NULL"
@@ -27,8 +28,25 @@ _OF_USER = f"""
 SELECT {_COLUMNS} FROM gateway.job_views
 WHERE user_id = $1 AND {_SHOWN}
   AND (created_at, id) < ($2::timestamptz, $3::uuid)
-  AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR model_id = $5)
-ORDER BY created_at DESC, id DESC LIMIT $6
+ORDER BY created_at DESC, id DESC LIMIT $4
+"""  # noqa: S608  # constants only
+
+# The newest of each model and status asked for, merged: as fast for the one FAILED job among 500,000 as for any page. Where all
+# models are asked for, the user's are found by skipping from one to the next in the same index.
+_OF_USER_FILTERED = f"""
+WITH RECURSIVE model (id) AS (
+    SELECT coalesce($6::text, (SELECT min(model_id) FROM gateway.job_views WHERE user_id = $1))
+    UNION ALL
+    SELECT (SELECT min(model_id) FROM gateway.job_views WHERE user_id = $1 AND model_id > model.id)
+    FROM model WHERE $6 IS NULL AND model.id IS NOT NULL
+)
+SELECT page.* FROM model CROSS JOIN unnest($5::text[]) AS wanted (status) CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM gateway.job_views
+    WHERE user_id = $1 AND model_id = model.id AND status = wanted.status AND {_SHOWN}
+      AND (created_at, id) < ($2::timestamptz, $3::uuid)
+    ORDER BY created_at DESC, id DESC LIMIT $4
+) AS page
+ORDER BY created_at DESC, id DESC LIMIT $4
 """  # noqa: S608  # constants only
 
 _WAITING = """
@@ -60,9 +78,12 @@ class JobViewReader:
     ) -> list[JobView]:
         """The user's jobs, newest first, after the cursor."""
         start = after or _BEFORE_THE_NEWEST
-        rows = await self._database.pool.fetch(
-            _OF_USER, user_id, start.created_at, start.job_id, status, model_id, limit
-        )
+        page = (user_id, start.created_at, start.job_id, limit)
+        if status is None and model_id is None:
+            rows = await self._database.pool.fetch(_OF_USER, *page)
+        else:
+            statuses = [status] if status is not None else list(JobStatus)
+            rows = await self._database.pool.fetch(_OF_USER_FILTERED, *page, statuses, model_id)
         return [_view(row) for row in rows]
 
     async def waiting(self, model_id: ModelId, *, limit: int) -> list[WaitingJob]:
