@@ -8,6 +8,7 @@ import structlog
 from contracts.attempts import AbortAttempt
 from contracts.failures import FailureCode
 from gpu_worker.held_attempts import HeldAttempts
+from gpu_worker.reports import Reports
 
 log = structlog.get_logger()
 
@@ -18,15 +19,28 @@ _MESSAGES = {
 }
 
 
-async def abort_attempts(aborts: Sequence[AbortAttempt], held: HeldAttempts) -> None:
-    """Returns when their engines have let go. An attempt that is not here, or whose outcome is decided, is left alone."""
-    await asyncio.gather(*(_abort(abort, held) for abort in aborts))
+async def abort_attempts(aborts: Sequence[AbortAttempt], held: HeldAttempts, reports: Reports) -> None:
+    """Returns when their engines have let go. One whose outcome is decided is left alone."""
+    await asyncio.gather(*(_abort(abort, held, reports) for abort in aborts))
 
 
-async def _abort(abort: AbortAttempt, held: HeldAttempts) -> None:
+async def _abort(abort: AbortAttempt, held: HeldAttempts, reports: Reports) -> None:
     attempt = held.find(abort.attempt_id)
-    if attempt is None:
-        log.info("gpu_worker.abort.ignored", attempt_id=str(abort.attempt_id))
-        return
-    log.info("gpu_worker.attempt.aborted", attempt_id=str(abort.attempt_id), reason=abort.reason)
-    await attempt.stop(abort.reason, _MESSAGES.get(abort.reason, f"the attempt was aborted: {abort.reason}"))
+    if attempt is not None:
+        log.info("gpu_worker.attempt.aborted", attempt_id=str(abort.attempt_id), reason=abort.reason)
+        await attempt.stop(abort.reason, _MESSAGES.get(abort.reason, f"the attempt was aborted: {abort.reason}"))
+    elif abort.reason is FailureCode.CANCELLED:
+        await _answer(abort, held, reports)
+    else:
+        held.let_go(abort.attempt_id)
+
+
+async def _answer(abort: AbortAttempt, held: HeldAttempts, reports: Reports) -> None:
+    """A cancelled job waits for its worker to let go. It would wait for the lease if the outcome was lost on its way, or if the
+    attempt never ran here: its start was heard although the broker did not confirm it."""
+    outcome = held.outcome(abort.attempt_id)
+    log.info("gpu_worker.abort.answered", attempt_id=str(abort.attempt_id), concluded=outcome is not None)
+    if outcome is None:
+        await reports.not_held(abort)
+    else:
+        await reports.outcome(outcome)

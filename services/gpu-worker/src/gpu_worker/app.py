@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from contracts.failures import FailureCode
 from contracts.ids import WorkerId
 from gpu_worker.artifacts_client import ArtifactsClient
+from gpu_worker.engine_guard import EngineGuard
 from gpu_worker.engine_pool import EnginePool
 from gpu_worker.engine_process import EngineProcess
 from gpu_worker.heartbeat import Heartbeat
@@ -18,6 +19,7 @@ from gpu_worker.held_attempts import HeldAttempts
 from gpu_worker.intake import Intake
 from gpu_worker.perform import Performer
 from gpu_worker.progress_reports import ProgressReports
+from gpu_worker.repeat_outcomes import RepeatOutcomes
 from gpu_worker.reports import Reports
 from gpu_worker.run_attempt import Tools
 from gpu_worker.settings import GpuWorkerSettings
@@ -27,12 +29,15 @@ from gpu_worker.work_folders import WorkFolders
 from gpu_worker.worker_name import new_worker_id
 from service_kit.asgi import service_app
 from service_kit.bus import Bus
-from service_kit.health import Health
+from service_kit.crash_points import crash_point
+from service_kit.health import Health, tolerating
 
 log = structlog.get_logger()
 
-_REPORTING_SECONDS = 5.0
-"""How long, when stopping, the last reports may take."""
+_REPORTING_SECONDS = 3.0
+_FAREWELL_SECONDS = 3.0
+"""How long, when stopping, the last reports and the last heartbeat may take: whoever stops us is not patient, and the leases of
+what could not be handed back lapse by themselves."""
 
 
 def build_app(settings: GpuWorkerSettings) -> FastAPI:
@@ -44,8 +49,9 @@ def build_app(settings: GpuWorkerSettings) -> FastAPI:
         async with _tools(settings, worker_id) as tools:
             worker = Worker(settings, worker_id, tools)
             health.ready["bus"] = worker.bus.ping
+            health.alive["consumers"] = tolerating(worker.bus.is_consuming)
             for intake in worker.intakes:
-                health.alive[f"intake {intake.model_id}"] = intake.is_attached
+                health.alive[f"intake {intake.model_id}"] = tolerating(intake.is_attached)
             try:
                 await worker.start()
                 yield
@@ -64,19 +70,25 @@ async def _tools(settings: GpuWorkerSettings, worker_id: WorkerId) -> AsyncItera
         folders = WorkFolders(settings.work_dir, worker_id)
         folders.open()
         stack.callback(folders.close)
+        guard = EngineGuard(
+            interval_seconds=settings.heartbeat_interval_seconds, lease_ttl_seconds=settings.lease_ttl_seconds
+        )
+        stack.push_async_callback(guard.close)
+        await guard.start()
         pools = {}
         for model in settings.worker_models:
-            pools[model.model_id] = EnginePool(_engine_maker(model.model_id), size=model.slots)
+            pools[model.model_id] = EnginePool(_engine_maker(model.model_id, guard), size=model.slots)
             stack.push_async_callback(pools[model.model_id].close)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        artifacts = ArtifactsClient(
-            session,
-            base_url=str(settings.artifacts_url),
-            token=settings.artifacts_token.get_secret_value(),
-            tries=settings.storage_attempts,
+        token = settings.artifacts_token.get_secret_value()
+        yield Tools(
+            pools,
+            ArtifactsClient(session, base_url=str(settings.artifacts_url), token=token),
+            Transfer(session, max_input_bytes=settings.max_input_bytes),
+            folders,
+            fetch_patience_seconds=settings.fetch_patience_seconds,
+            store_patience_seconds=settings.store_patience_seconds,
         )
-        transfer = Transfer(session, max_input_bytes=settings.max_input_bytes, tries=settings.storage_attempts)
-        yield Tools(pools, artifacts, transfer, folders)
 
 
 class Worker:
@@ -102,12 +114,20 @@ class Worker:
             stage_report_after_ms=settings.stage_report_after_ms,
             progress_interval_ms=settings.progress_interval_ms,
         )
-        performer = Performer(self._held, self._reports, tools, settings.cancel_grace_seconds)
+        interval_seconds = settings.heartbeat_interval_seconds
+        self._repeat_outcomes = RepeatOutcomes(self._held, self._reports, interval_seconds=interval_seconds)
+        performer = Performer(
+            self._held,
+            self._reports,
+            tools,
+            settings.cancel_grace_seconds,
+            dear_after_seconds=settings.lease_ttl_seconds,
+        )
         self.intakes = [
             Intake(self.bus, worker_id, model, performer.perform, patience_seconds=settings.claim_patience_seconds)
             for model in settings.worker_models
         ]
-        subscribe(self.bus, worker_id, self._held)
+        subscribe(self.bus, worker_id, self._held, self._reports)
 
     async def start(self) -> None:
         await self.bus.start()
@@ -116,20 +136,22 @@ class Worker:
         # Not before the queues are there: who hears of a worker sends it work.
         self._heartbeat.start()
         self._progress.start()
+        self._repeat_outcomes.start()
         models = {model.model_id: model.slots for model in self._settings.worker_models}
         log.info("gpu_worker.worker.started", worker_id=self._worker_id, models=models)
 
     async def stop(self) -> None:
-        """Lets attempts finish for as long as the grace allows, then hands them back."""
+        """Lets attempts finish for as long as the grace allows, then hands them back. Bounded also where there is no broker."""
         log.info("gpu_worker.worker.stopping", worker_id=self._worker_id, attempts=len(self._held))
         self._heartbeat.announce_stopping()
-        await asyncio.gather(*(intake.stop() for intake in self.intakes))
+        intakes_stop = asyncio.gather(*(intake.stop() for intake in self.intakes))
         if not await self._finish(self._settings.shutdown_grace_seconds):
             await self._hand_back_attempts()
+        await intakes_stop
         await self._progress.stop()
-        await self._reports.close()
-        await self._heartbeat.stop()
-        await self.bus.stop()
+        await self._repeat_outcomes.stop()
+        crash_point("gpu_worker.after_hand_back_before_farewell")
+        await self._say_farewell()
         log.info("gpu_worker.worker.stopped", worker_id=self._worker_id, attempts=len(self._held))
 
     async def _hand_back_attempts(self) -> None:
@@ -139,9 +161,18 @@ class Worker:
             log.error("gpu_worker.reports.abandoned", attempts=len(self._held))
             await asyncio.gather(*(intake.abandon() for intake in self.intakes))
 
+    async def _say_farewell(self) -> None:
+        try:
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await self._reports.close()
+                await self._heartbeat.stop()
+                await self.bus.stop()
+        except TimeoutError:
+            log.warning("gpu_worker.farewell.unheard")
+
     async def _finish(self, timeout_seconds: float) -> bool:
         return all(await asyncio.gather(*(intake.finish(timeout_seconds) for intake in self.intakes)))
 
 
-def _engine_maker(model_id: str) -> Callable[[], EngineProcess]:
-    return lambda: EngineProcess(model_id)
+def _engine_maker(model_id: str, guard: EngineGuard) -> Callable[[], EngineProcess]:
+    return lambda: EngineProcess(model_id, guard=guard)

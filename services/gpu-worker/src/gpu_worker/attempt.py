@@ -10,6 +10,7 @@ from contracts.failures import FailureCode
 from contracts.ids import AttemptId
 from gpu_worker.engine_process import EngineProcess
 from gpu_worker.failures import AttemptError
+from gpu_worker.lease_clock import lease_time
 from gpu_worker.progress import Progress
 
 
@@ -20,6 +21,7 @@ class Attempt:
         self.task = event.data
         self.traceparent = event.traceparent
         self.progress = Progress()
+        self.claimed_at = lease_time()
         self._cancel_grace_seconds = cancel_grace_seconds
         self._ending: AttemptError | None = None
         self._decided = False
@@ -31,9 +33,18 @@ class Attempt:
     def attempt_id(self) -> AttemptId:
         return self.task.attempt_id
 
+    @property
+    def is_stoppable(self) -> bool:
+        return self._ending is None and not self._decided
+
+    @property
+    def is_lost(self) -> bool:
+        """It was stopped because it belongs to another worker by now."""
+        return self._ending is not None and self._ending.code is FailureCode.WORKER_LOST
+
     async def stop(self, code: FailureCode, message: str) -> None:
         """Makes the attempt fail with this code. The first to stop it says why; one whose outcome is decided is past stopping."""
-        if self._ending is not None or self._decided:
+        if not self.is_stoppable:
             return
         self._ending = AttemptError(code, message)
         if self._engine is not None:

@@ -1,14 +1,22 @@
 """A message from a model's task queue, not yet acknowledged."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
 from contracts.attempts import RunAttempt
-from contracts.cloudevents import CloudEvent, UndecodableMessageError, codec
+from contracts.cloudevents import (
+    CloudEvent,
+    RejectedEvents,
+    UndecodableMessageError,
+    check_content_type,
+    codec,
+    split,
+    unexpected_type,
+)
 from contracts.ids import ModelId
 
 log = structlog.get_logger()
@@ -20,6 +28,8 @@ class Delivery:
 
     events: Sequence[CloudEvent[RunAttempt]]
     message: AbstractIncomingMessage
+    settle: Callable[[], Awaitable[None]]
+    """Acknowledges it, once what else was in the message lies among the dead letters."""
     arrived_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -29,7 +39,7 @@ class Delivery:
     async def acknowledge(self) -> None:
         """If the connection is gone the broker delivers again, to anybody: copies must be known as such."""
         try:
-            await self.message.ack()
+            await self.settle()
         except Exception as error:
             log.warning("gpu_worker.delivery.not_acknowledged", error=repr(error))
 
@@ -41,15 +51,30 @@ class Delivery:
             log.warning("gpu_worker.delivery.not_handed_back", error=repr(error))
 
 
-def decode_delivery(message: AbstractIncomingMessage, model_id: ModelId) -> Delivery:
-    """Raises UndecodableMessageError if these are not attempts of this model."""
-    expected = RunAttempt.event_type()
-    if message.type not in (None, expected):
-        raise UndecodableMessageError("unknown_type", f"type {message.type!r} where {expected!r} was expected")
-    events = codec(RunAttempt).decode(message.body)
-    if not events:
-        raise UndecodableMessageError("invalid_payload", "an empty batch")
+def read_delivery(
+    message: AbstractIncomingMessage, model_id: ModelId
+) -> tuple[list[CloudEvent[RunAttempt]], list[RejectedEvents]]:
+    """The attempts of this model in the message, and what else is in it: a poison event takes none of its neighbours with it."""
+    try:
+        return _attempts(message, message.body, model_id), []
+    except UndecodableMessageError as error:
+        whole = RejectedEvents(message.body, error.reason, error.detail)
+    attempts: list[CloudEvent[RunAttempt]] = []
+    rejected: list[RejectedEvents] = []
+    for event in split(message.body):
+        try:
+            attempts += _attempts(message, event, model_id)
+        except UndecodableMessageError as error:
+            rejected.append(RejectedEvents(event, error.reason, error.detail))
+    return attempts, rejected if attempts else [whole]
+
+
+def _attempts(message: AbstractIncomingMessage, body: bytes, model_id: ModelId) -> list[CloudEvent[RunAttempt]]:
+    if message.type not in (None, RunAttempt.event_type()):
+        raise unexpected_type(message.type, [RunAttempt])
+    check_content_type(message.content_type)
+    events = codec(RunAttempt).decode(body)
     for event in events:
         if event.data.model_id != model_id:
             raise UndecodableMessageError("wrong_model", f"{event.data.model_id!r} in the queue of {model_id!r}")
-    return Delivery(events, message)
+    return events

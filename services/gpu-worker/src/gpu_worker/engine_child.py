@@ -10,6 +10,7 @@ import faulthandler
 import math
 import os
 import resource
+import select
 import signal
 import sys
 import time
@@ -99,7 +100,7 @@ class ProgressReporter:
 
 def main() -> int:
     arguments = _parse_arguments()
-    _isolate()
+    _isolate(arguments.channel_fd)
     cancellation = Cancellation()
     signal.signal(signal.SIGTERM, cancellation.on_signal)
     channel = Channel(arguments.channel_fd)
@@ -124,10 +125,14 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _isolate() -> None:
+def _isolate(channel_fd: int) -> None:
     """Die with the worker, leave no core file, show where a crash happened, and leave Ctrl-C to the worker."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        channel = select.poll()
+        channel.register(channel_fd, 0)  # tells of a hang-up alone
+        if channel.poll(0):
+            sys.exit(1)  # the worker died before it could take us along
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

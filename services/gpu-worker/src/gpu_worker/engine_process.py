@@ -15,6 +15,7 @@ from contracts.failures import FailureCode
 from contracts.states import Stage
 from gpu_worker.engine_channel import EngineChannel
 from gpu_worker.engine_environment import engine_environment
+from gpu_worker.engine_guard import EngineGuard
 from gpu_worker.engine_messages import Done, EngineMessage, Failed, Progressed, Ready, encode_request
 from gpu_worker.engine_output import EngineOutput
 from gpu_worker.engines.base import EngineFailure, GenerationRequest, GenerationResult
@@ -30,13 +31,19 @@ class EngineProcess:
     """One engine, kept warm in a process of its own. Runs one attempt at a time; once dead it stays dead."""
 
     def __init__(
-        self, engine: str, *, setup_timeout_seconds: float = 600.0, environment: Mapping[str, str] | None = None
+        self,
+        engine: str,
+        *,
+        setup_timeout_seconds: float = 600.0,
+        environment: Mapping[str, str] | None = None,
+        guard: EngineGuard | None = None,
     ) -> None:
         """`engine` is a name the registry knows. `environment`, by default the worker's own, is passed on as far as
-        `engine_environment` allows."""
+        `engine_environment` allows. `guard` watches the process."""
         self.engine = engine
         self._setup_timeout_seconds = setup_timeout_seconds
         self._environment = engine_environment(os.environ if environment is None else environment)
+        self._guard = guard
         self._log = _log.bind(engine=engine)
         self._output = EngineOutput(lambda line: self._log.info("gpu_worker.engine.printed", line=line))
         self._process: ProcessGroup | None = None
@@ -166,6 +173,7 @@ class EngineProcess:
                 environment=self._environment | {"PYTHONUNBUFFERED": "1"},  # the last words before a crash count most
                 pass_fds=[theirs.fileno()],
                 on_output=self._output.feed,
+                guard=self._guard,
             )
             on_failure.pop_all()
         _, channel = await asyncio.get_running_loop().create_connection(

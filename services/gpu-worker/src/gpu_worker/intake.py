@@ -1,33 +1,31 @@
 """Takes attempts of one model from the queue that its workers share, and no more than this one can run."""
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
-import aiormq
 import structlog
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustQueue
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from contracts import topology
-from contracts.cloudevents import UndecodableMessageError
 from contracts.ids import ModelId, WorkerId
 from contracts.workers import ServedModel
-from gpu_worker.delivery import Delivery, decode_delivery
-from gpu_worker.metrics import HANDED_BACK, SLOTS, SLOTS_BUSY
-from gpu_worker.slots import Slots
+from gpu_worker.delivery import Delivery, read_delivery
+from gpu_worker.metrics import HANDED_BACK, SLOTS, SLOTS_BUSY, STORING
+from gpu_worker.slots import Slot, Slots
 from service_kit.bus import Bus
+from service_kit.consumer import consumes
 from service_kit.loops import Loop
 
 log = structlog.get_logger()
 
-FreeSlot = Callable[[], None]
-Perform = Callable[[Delivery, FreeSlot], Coroutine[Any, Any, None]]
+Perform = Callable[[Delivery, Sequence[Slot]], Coroutine[Any, Any, None]]
+"""Gets as many slots as the delivery has attempts."""
 
 _RPC_TIMEOUT_SECONDS = 5.0
-_UNATTACHED_TOLERATED_SECONDS = 15.0
 
 
 class Intake:
@@ -49,26 +47,26 @@ class Intake:
         self._numbers = count(1)
         self._perform = perform
         self._patience_seconds = patience_seconds
-        self._slots = Slots(model.slots, self._on_freed)
+        self._slots = Slots(model.slots, self._on_change)
         self._waiting: deque[Delivery] = deque()
         self._performing: set[asyncio.Task[None]] = set()
-        self._rabbit: AbstractRobustQueue | None = None
+        self._rabbit: AbstractQueue | None = None
         self._window = 0  # the consumer's prefetch; 0: not consuming
-        self._unattached_since: float | None = None
         self._stopping = False
         self._tender = Loop(f"intake {model.model_id}", self._tend, interval_seconds=patience_seconds / 4)
         SLOTS.labels(model=self.model_id).set(model.slots)
         self._busy = SLOTS_BUSY.labels(model=self.model_id)
+        self._storing = STORING.labels(model=self.model_id)
 
     async def start(self) -> None:
-        self._rabbit = await self._bus.open_intake(self._queue, prefetch=self._slots.total)
+        await self._bus.open_intake(self._queue, self._on_open)
         self._tender.start()
 
     async def stop(self) -> None:
         """Takes nothing more and hands back what waits. Attempts under way go on."""
         self._stopping = True
         await self._tender.stop()
-        if self._rabbit is not None and await self._consumes():
+        if self._rabbit is not None and await consumes(self._rabbit, self._tag):
             self._window = max(self._window, 1)  # the tender was cut off between consuming and noting it
         await self._tend()
 
@@ -85,29 +83,27 @@ class Intake:
         await asyncio.gather(*self._performing, return_exceptions=True)
 
     async def is_attached(self) -> bool:
-        """False if there should be a consumer and there has been none for a while. An unreachable broker is not our fault."""
-        if self._rabbit is None or not await self._bus.ping():
+        """Whether there is a consumer, if there should be one. Without a connection there can be none: the bus's affair."""
+        if self._rabbit is None or self._rabbit.channel.is_closed or self._wanted_window() == 0:
             return True
-        if self._wanted_window() == 0 or await self._consumes():
-            self._unattached_since = None
-            return True
-        now = time.monotonic()
-        self._unattached_since = self._unattached_since or now
-        return now - self._unattached_since < _UNATTACHED_TOLERATED_SECONDS
+        return await consumes(self._rabbit, self._tag)
 
-    async def _consumes(self) -> bool:
-        assert self._rabbit is not None
-        channel = await self._rabbit.channel.get_underlay_channel()
-        return isinstance(channel, aiormq.Channel) and self._tag in channel.consumers
+    def _on_open(self, queue: AbstractQueue) -> None:
+        """What waited here came by the last connection, and the broker has it again."""
+        self._rabbit = queue
+        self._window = 0
+        self._waiting.clear()
+        self._tender.wake()
 
     # --- deliveries ---
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
-        try:
-            delivery = decode_delivery(message, self.model_id)
-        except UndecodableMessageError as error:
-            await self._bus.bury(self._queue, message, error.reason, str(error))
+        attempts, rejected = read_delivery(message, self.model_id)
+        settle = partial(self._bus.settle, self._queue, message, rejected)
+        if not attempts:
+            await settle()
             return
+        delivery = Delivery(attempts, message, settle)
         if self._stopping:
             await delivery.hand_back()
         elif self._slots.free > 0:
@@ -118,9 +114,9 @@ class Intake:
             self._waiting.append(delivery)
 
     def _admit(self, delivery: Delivery) -> None:
-        self._slots.take(len(delivery.events))
+        slots = self._slots.take(len(delivery.events))
         self._busy.set(self._slots.total - self._slots.free)
-        task = asyncio.create_task(self._perform(delivery, self._slots.give_back))
+        task = asyncio.create_task(self._perform(delivery, slots))
         self._performing.add(task)
         task.add_done_callback(self._on_performed)
 
@@ -129,7 +125,8 @@ class Intake:
         if not task.cancelled() and task.exception() is not None:
             log.error("gpu_worker.attempt.lost", exc_info=task.exception())
 
-    def _on_freed(self) -> None:
+    def _on_change(self) -> None:
+        self._storing.set(self._slots.storing)
         while self._waiting and self._slots.free > 0:
             self._admit(self._waiting.popleft())
         self._busy.set(self._slots.total - self._slots.free)
@@ -165,7 +162,7 @@ class Intake:
 
     async def _set_window(self, window: int) -> None:
         assert self._rabbit is not None
-        if self._window > 0 or await self._consumes():
+        if self._window > 0 or await consumes(self._rabbit, self._tag):
             await self._rabbit.cancel(self._tag)
             self._window = 0
             await self._hand_back_waiting()

@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 SLOTS = Gauge("p3d_worker_slots", "Attempts the worker runs at once.", ["model"])
 SLOTS_BUSY = Gauge("p3d_worker_slots_busy", "Slots with an attempt in them.", ["model"])
 ATTEMPTS = Counter("p3d_worker_attempts", "Attempts that ended here.", ["model", "outcome"])
+STORING = Gauge("p3d_worker_attempts_storing", "Attempts whose outputs are on their way to the store.", ["model"])
 DUPLICATES = Counter("p3d_worker_duplicate_deliveries", "Copies of attempts already run here.", ["model"])
 HANDED_BACK = Counter(
     "p3d_worker_handed_back_deliveries", "Deliveries for which no slot became free in time.", ["model"]
@@ -23,6 +24,7 @@ ENGINE_IDLE_SECONDS = Histogram(
     ["model"],
     buckets=(0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60, 600),
 )
+REPEATED = Counter("p3d_worker_repeated_outcomes", "Outcomes said again because they may not have been heard.")
 FENCED = Counter("p3d_worker_fenced", "Times the worker stopped its engines because nobody could hear it.")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import assert_never
@@ -17,12 +17,14 @@ from gpu_worker.held_attempts import HeldAttempts, OutcomeEvent
 from gpu_worker.metrics import DUPLICATES, attempts_ended, stage_seconds
 from gpu_worker.reports import Reports
 from gpu_worker.run_attempt import Failed, Outcome, Succeeded, Tools, run_attempt
+from gpu_worker.slots import Slot
+from service_kit.crash_points import crash_point
+from service_kit.errors import OperationalError
 
 log = structlog.get_logger()
 
-FreeSlot = Callable[[], None]
-
-_PAUSE_BEFORE_RETURN_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +35,43 @@ class Performer:
     reports: Reports
     tools: Tools
     cancel_grace_seconds: float
+    dear_after_seconds: float
+    """A success that took longer is kept until the orchestrator has it. To run a shorter one again costs less than that."""
 
-    async def perform(self, delivery: Delivery, free_slot: FreeSlot) -> None:
-        """Calls `free_slot` once for each attempt of the delivery, as soon as its engine is done with it."""
+    async def perform(self, delivery: Delivery, slots: Sequence[Slot]) -> None:
+        """Gives back a slot for each attempt of the delivery, each as soon as it is not needed any more."""
         fresh, copies = self._sort(delivery)
-        try:
-            await self._say_claimed(fresh, copies)
-        except Exception as error:
-            log.warning("gpu_worker.claim.failed", error=repr(error), attempts=len(fresh))
-            for attempt in fresh:
-                self.held.forget(attempt.attempt_id)
-            await asyncio.sleep(_PAUSE_BEFORE_RETURN_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-            await delivery.hand_back()
-            for _ in delivery.events:
-                free_slot()
-            return
+        await self._say_claimed(fresh, copies)
+        crash_point("gpu_worker.after_started_before_ack")
         await delivery.acknowledge()
-        for _ in copies:
-            free_slot()
+        crash_point("gpu_worker.after_ack_before_run")
+        for slot in slots[len(fresh) :]:  # of copies
+            slot.give_back()
         if len(fresh) == 1:
-            await self._run(fresh[0], free_slot)
+            await self._run(fresh[0], slots[0])
         else:
-            await asyncio.gather(*(self._run(attempt, free_slot) for attempt in fresh))
+            await asyncio.gather(*(self._run(*each) for each in zip(fresh, slots, strict=False)))
 
     async def _say_claimed(self, fresh: list[Attempt], copies: list[Attempt | OutcomeEvent]) -> None:
-        await self.reports.started([*fresh, *(copy for copy in copies if isinstance(copy, Attempt))])
+        """Returns when the broker has it, or when every attempt has been stopped meanwhile, which is said next.
+
+        A claim that was not confirmed may have been heard all the same. It is not taken back: who then runs the attempt would be
+        fenced, and after a lease it would count as lost although no worker was. Should the broker deliver the task to another
+        worker, the one whose claim is heard first has it, and the other is told to stop.
+        """
+        running = [*fresh, *(copy for copy in copies if isinstance(copy, Attempt))]
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self.reports.started(running)
+            except OperationalError as error:
+                log.warning("gpu_worker.claim.delayed", error=repr(error), attempts=len(fresh))
+            else:
+                break
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            if not any(attempt.is_stoppable for attempt in running):
+                break
         for copy in copies:
             if not isinstance(copy, Attempt):
                 await self.reports.outcome(copy)
@@ -81,15 +95,19 @@ class Performer:
         self.held.add(attempt)
         return attempt
 
-    async def _run(self, attempt: Attempt, free_slot: FreeSlot) -> None:
+    async def _run(self, attempt: Attempt, slot: Slot) -> None:
         began = monotonic()
-        outcome = await run_attempt(attempt, self.tools)
-        free_slot()
-        self._count(attempt, outcome, monotonic() - began)
+        outcome = await run_attempt(attempt, self.tools, slot.leave_engine)
+        slot.give_back()
+        took_seconds = monotonic() - began
+        self._count(attempt, outcome, took_seconds)
         try:
             event = self._event(attempt, outcome)
+            crash_point("gpu_worker.after_run_before_report")
             await self.reports.outcome(event)
-            self.held.conclude(attempt.attempt_id, event)
+            crash_point("gpu_worker.after_report_before_noted")
+            dear = isinstance(outcome, Succeeded) and took_seconds > self.dear_after_seconds
+            self.held.conclude(attempt.attempt_id, event, keep=dear)
         finally:
             self.held.forget(attempt.attempt_id)  # whatever happened: a lease that nothing will end must not be renewed
 

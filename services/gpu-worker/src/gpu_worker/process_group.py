@@ -7,12 +7,15 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
+from gpu_worker.engine_guard import EngineGuard
+
 
 class ProcessGroup(asyncio.SubprocessProtocol):
     """Leads a session of its own. Its end takes the rest of its group with it, so nothing it started is left behind."""
 
-    def __init__(self, on_output: Callable[[bytes], None]) -> None:
+    def __init__(self, on_output: Callable[[bytes], None], guard: EngineGuard | None) -> None:
         self._on_output = on_output
+        self._guard = guard
         self._transport: asyncio.SubprocessTransport | None = None
         self._exited = asyncio.Event()
 
@@ -24,10 +27,12 @@ class ProcessGroup(asyncio.SubprocessProtocol):
         environment: Mapping[str, str],
         pass_fds: Sequence[int],
         on_output: Callable[[bytes], None],
+        guard: EngineGuard | None,
     ) -> "ProcessGroup":
-        """Start `command`; `on_output` gets what it writes to stdout and stderr, through one pipe, hence in order."""
+        """Start `command`; `on_output` gets what it writes to stdout and stderr, through one pipe, hence in order. `guard`, if
+        given, watches it as long as it lives."""
         _, group = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(on_output),
+            lambda: cls(on_output, guard),
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.STDOUT,
@@ -71,12 +76,16 @@ class ProcessGroup(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
+        if self._guard is not None:
+            self._guard.watch(self.pid)
 
     def pipe_data_received(self, _fd: int, data: bytes) -> None:
         self._on_output(data)
 
     def process_exited(self) -> None:
         self._kill_group()  # now or never: from here on the system may give the group's number to somebody else
+        if self._guard is not None:
+            self._guard.forget(self.pid)
         self._exited.set()
 
     def _kill_group(self) -> None:

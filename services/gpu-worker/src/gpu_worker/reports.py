@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 import structlog
 
 from contracts.attempts import (
+    AbortAttempt,
     AttemptFailed,
     AttemptProgressed,
     AttemptReport,
     AttemptStageChanged,
     AttemptStarted,
     AttemptSucceeded,
+    RunAttempt,
 )
 from contracts.cloudevents import CloudEvent, wrap
 from contracts.failures import FailureCode
@@ -56,7 +58,7 @@ class Reports:
 
     async def started(self, attempts: Sequence[Attempt]) -> None:
         """Raises OperationalError if that was not confirmed; it may have been heard all the same."""
-        events = [self._event(attempt, "started", AttemptStarted(**self._who(attempt))) for attempt in attempts]
+        events = [self._event(attempt, "started", AttemptStarted(**self._who(attempt.task))) for attempt in attempts]
         if len(events) == 1:
             await self._batcher.submit(events[0])
         else:
@@ -64,7 +66,7 @@ class Reports:
 
     async def stage_changed(self, attempt: Attempt, stage: Stage) -> None:
         """Raises OperationalError if that was not confirmed."""
-        report = AttemptStageChanged(stage=stage, **self._who(attempt))
+        report = AttemptStageChanged(stage=stage, **self._who(attempt.task))
         await self._batcher.submit(self._event(attempt, f"stage/{stage}", report))
 
     def succeeded(
@@ -72,13 +74,19 @@ class Reports:
     ) -> CloudEvent[AttemptSucceeded]:
         """The event, not yet said."""
         durations = {stage: round(ms, 3) for stage, ms in attempt.progress.durations_ms.items()}
-        report = AttemptSucceeded(outputs=outputs, stage_durations_ms=durations, facts=facts, **self._who(attempt))
+        report = AttemptSucceeded(outputs=outputs, stage_durations_ms=durations, facts=facts, **self._who(attempt.task))
         return self._event(attempt, "succeeded", report)
 
     def failed(self, attempt: Attempt, code: FailureCode, message: str) -> CloudEvent[AttemptFailed]:
         """The event, not yet said."""
-        report = AttemptFailed(code=code, message=storable(message), **self._who(attempt))
+        report = AttemptFailed(code=code, message=storable(message), **self._who(attempt.task))
         return self._event(attempt, "failed", report)
+
+    async def not_held(self, abort: AbortAttempt) -> None:
+        """That an attempt which is to be stopped is not here. As patient as `outcome`."""
+        message = "the worker was told to stop an attempt that it does not hold"
+        report = AttemptFailed(code=abort.reason, message=message, **self._who(abort))
+        await self.outcome(self._event(abort, "not-held", report))
 
     async def outcome(self, event: OutcomeEvent) -> None:
         """Returns once the broker has it, however long that takes: hours of work must not be lost to a broker's restart."""
@@ -100,7 +108,7 @@ class Reports:
                 attempt,
                 f"progress/{next(self._numbers)}",
                 AttemptProgressed(
-                    attempt=attempt.task.attempt, stage=stage, percent=round(percent, 2), **self._who(attempt)
+                    attempt=attempt.task.attempt, stage=stage, percent=round(percent, 2), **self._who(attempt.task)
                 ),
             )
             for attempt, stage, percent in latest
@@ -120,20 +128,20 @@ class Reports:
                 raise result
         return [None] * len(batch)
 
-    def _who(self, attempt: Attempt) -> dict[str, Any]:
+    def _who(self, attempt: RunAttempt | AbortAttempt) -> dict[str, Any]:
         return {
-            "job_id": attempt.task.job_id,
+            "job_id": attempt.job_id,
             "attempt_id": attempt.attempt_id,
             "worker_id": self._worker_id,
             "reported_at": datetime.now(UTC),
         }
 
-    def _event(self, attempt: Attempt, suffix: str, report: R) -> CloudEvent[R]:
+    def _event(self, attempt: Attempt | AbortAttempt, suffix: str, report: R) -> CloudEvent[R]:
         return wrap(
             report,
             event_id=f"{attempt.attempt_id}/{suffix}",
             source=self._source,
-            subject=str(attempt.task.job_id),
+            subject=str(report.job_id),
             time=report.reported_at,
-            traceparent=attempt.traceparent,
+            traceparent=attempt.traceparent if isinstance(attempt, Attempt) else None,
         )

@@ -1,7 +1,7 @@
 """The story of one attempt: fetch its input, have the engine make the model, store what it made."""
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -21,6 +21,7 @@ from gpu_worker.engine_process import EngineProcess
 from gpu_worker.engines.base import EngineFailure, GenerationRequest, GenerationResult
 from gpu_worker.failures import AttemptError
 from gpu_worker.metrics import engine_idle_seconds
+from gpu_worker.storage_patience import outlast
 from gpu_worker.store_outputs import store_outputs
 from gpu_worker.transfer import Transfer
 from gpu_worker.work_folders import WorkFolder, WorkFolders
@@ -36,6 +37,8 @@ class Tools:
     artifacts: ArtifactsClient
     transfer: Transfer
     folders: WorkFolders
+    fetch_patience_seconds: float
+    store_patience_seconds: float
     last_used: weakref.WeakKeyDictionary[EngineProcess, float] = field(default_factory=weakref.WeakKeyDictionary)
 
 
@@ -54,15 +57,20 @@ class Failed:
 Outcome = Succeeded | Failed
 
 
-async def run_attempt(attempt: Attempt, tools: Tools) -> Outcome:
-    """What became of it. Never raises: whatever goes wrong ends this attempt and no other, and leaves no file behind."""
+async def run_attempt(attempt: Attempt, tools: Tools, on_generated: Callable[[], None]) -> Outcome:
+    """What became of it. Never raises: whatever goes wrong ends this attempt and no other, and leaves no file behind.
+
+    `on_generated` is called when the engine is done with it and only storing is left.
+    """
     attempt.progress.leave()  # its claim is no part of its first stage
     try:
         with attempt.stoppable(), tools.folders.folder() as folder:
             image = await _fetch_input(attempt, folder, tools)
             made, log_tail = await _generate(attempt, image, folder, tools)
+            on_generated()
             files = await describe_outputs(made.outputs, log_tail, folder)
-            await store_outputs(attempt, files, tools.artifacts, tools.transfer)
+            patience_seconds = tools.store_patience_seconds
+            await store_outputs(attempt, files, tools.artifacts, tools.transfer, patience_seconds=patience_seconds)
             return Succeeded(tuple(files), _sound(made.facts))
     except (AttemptError, EngineFailure) as failure:
         return Failed(failure.code, failure.message)
@@ -77,10 +85,14 @@ async def _fetch_input(attempt: Attempt, folder: WorkFolder, tools: Tools) -> Pa
     if attempt.task.input_object is None:
         return None
     attempt.progress.enter(Stage.DOWNLOAD)
-    grant = await tools.artifacts.grant_input(attempt.task)
-    await tools.transfer.download(
-        grant.url, folder.input_image, lambda fraction: attempt.progress.report(Stage.DOWNLOAD, fraction)
-    )
+
+    async def fetch() -> None:
+        grant = await tools.artifacts.grant_input(attempt.task)
+        await tools.transfer.download(
+            grant.url, folder.input_image, lambda fraction: attempt.progress.report(Stage.DOWNLOAD, fraction)
+        )
+
+    await outlast("fetching the input", fetch, patience_seconds=tools.fetch_patience_seconds)
     attempt.progress.leave()
     return folder.input_image
 

@@ -66,11 +66,15 @@ class GpuWorkerSettings(ServiceSettings, BusSettings):
     stage_report_after_ms: Annotated[float, Field(ge=0)] = 200.0
     """A stage that is over sooner is not worth a row in the job's log."""
     progress_interval_ms: Annotated[float, Field(gt=0)] = 500.0
-    cancel_grace_seconds: Annotated[float, Field(ge=0)] = 1.5
-    """Between asking an engine to stop and killing it."""
+    cancel_grace_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Between asking an engine to stop and killing it. A cancelled job is to be over within 2 s, whatever its engine does."""
     max_input_bytes: Annotated[int, Field(gt=0)] = 64 * 1024 * 1024
-    storage_attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    """How often a request that fails for no fault of its own is sent before the attempt is given up."""
+    fetch_patience_seconds: Seconds = 60.0
+    """How long a storage that is away is tried for an input: a restart's length. Giving up costs one of the job's attempts and no
+    work, and another worker may have a better way to it."""
+    store_patience_seconds: Seconds = 300.0
+    """How long for outputs, which may be hours of work. Well within the orchestrator's EXECUTION_GRACE_SECONDS, at the end of
+    which it gives the attempt up."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -8,10 +8,11 @@ from contracts.cloudevents import CloudEvent
 from contracts.ids import WorkerId
 from gpu_worker.abort_attempts import abort_attempts
 from gpu_worker.held_attempts import HeldAttempts
+from gpu_worker.reports import Reports
 from service_kit.bus import Bus
 
 
-def subscribe(bus: Bus, worker_id: WorkerId, held: HeldAttempts) -> None:
+def subscribe(bus: Bus, worker_id: WorkerId, held: HeldAttempts, reports: Reports) -> None:
     @bus.on(topology.worker_control(worker_id), AbortAttempt)
     async def on_abort_attempt(events: Sequence[CloudEvent[AbortAttempt]]) -> None:
-        await abort_attempts([event.data for event in events], held)
+        await abort_attempts([event.data for event in events], held, reports)

@@ -11,54 +11,59 @@ from yarl import URL
 from contracts.artifacts_api import OutputUpload
 from contracts.failures import FailureCode
 from gpu_worker.failures import AttemptError
-from gpu_worker.http_retry import PassingError, with_retries
+from gpu_worker.storage_patience import PassingError
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=60.0)
+_CONNECT_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
+_LONGEST_PROBLEM_BYTES = 10_000
 
 OnBytes = Callable[[int], None]
 """Hears how many bytes have been moved so far; a retry begins at 0 again."""
 
 
 class Transfer:
-    def __init__(self, session: aiohttp.ClientSession, *, max_input_bytes: int, tries: int) -> None:
-        """`session` must not carry credentials: the URLs are their own."""
+    """Tries once. Raises PassingError, aiohttp.ClientError, OSError or TimeoutError if trying again may help, perhaps with a
+    new URL: one that has expired is refused like any other."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, max_input_bytes: int, stall_seconds: float = 30.0) -> None:
+        """`session` must not carry credentials: the URLs are their own. A store that moves nothing for `stall_seconds` is
+        away."""
         self._session = session
         self._max_input_bytes = max_input_bytes
-        self._tries = tries
+        self._stall_seconds = stall_seconds
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT_TIMEOUT_SECONDS, sock_read=stall_seconds
+        )
 
     async def download(self, url: str, path: Path, on_fraction: Callable[[float], None]) -> None:
-        """Raises AttemptError: INPUT_NOT_FOUND, INVALID_IMAGE if empty, IMAGE_TOO_LARGE, STORAGE_UNAVAILABLE."""
-
-        async def once() -> int:
-            async with self._session.get(URL(url, encoded=True), timeout=_TIMEOUT, allow_redirects=False) as response:
-                if response.status == 404:
-                    raise AttemptError(FailureCode.INPUT_NOT_FOUND, "the uploaded image is gone; upload it again")
-                if response.status != 200:
-                    raise PassingError(f"HTTP {response.status}")
-                self._refuse_size(response.content_length or 0)
-                return await self._save(response, path, on_fraction)
-
-        if await with_retries("downloading the input", once, tries=self._tries) == 0:
-            raise AttemptError(FailureCode.INVALID_IMAGE, "the uploaded image is empty; upload it again")
+        """Raises AttemptError: INPUT_NOT_FOUND, INVALID_IMAGE if empty, IMAGE_TOO_LARGE."""
+        async with self._session.get(URL(url, encoded=True), timeout=self._timeout, allow_redirects=False) as response:
+            if response.status == 404 and b"NoSuchKey" in await response.content.read(_LONGEST_PROBLEM_BYTES):
+                raise AttemptError(FailureCode.INPUT_NOT_FOUND, "the uploaded image is gone; upload it again")
+            if response.status != 200:
+                raise PassingError(f"HTTP {response.status}")
+            self._refuse_size(response.content_length or 0)
+            if await self._save(response, path, on_fraction) == 0:
+                raise AttemptError(FailureCode.INVALID_IMAGE, "the uploaded image is empty; upload it again")
 
     async def upload(self, target: OutputUpload, path: Path, size_bytes: int, on_bytes: OnBytes) -> None:
-        """Raises AttemptError(STORAGE_UNAVAILABLE)."""
-        headers = {"Content-Length": str(size_bytes), **target.headers}
+        # aiohttp times what it reads; a store that takes no more bytes would be waited for without end.
+        async with asyncio.timeout(self._stall_seconds) as stall:
 
-        async def once() -> None:
+            def moved(byte_count: int) -> None:
+                stall.reschedule(asyncio.get_running_loop().time() + self._stall_seconds)
+                on_bytes(byte_count)
+
             async with self._session.put(
                 URL(target.url, encoded=True),
-                data=_chunks(path, on_bytes) if size_bytes else b"",
-                headers=headers,
+                data=_chunks(path, moved) if size_bytes else b"",
+                headers={"Content-Length": str(size_bytes), **target.headers},
                 skip_auto_headers=("Content-Type",),  # the signature knows only the headers of the grant
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:
                     raise PassingError(f"HTTP {response.status}")
-
-        await with_retries(f"uploading {target.name}", once, tries=self._tries)
 
     async def _save(self, response: aiohttp.ClientResponse, path: Path, on_fraction: Callable[[float], None]) -> int:
         expected = response.content_length or 0

@@ -4,6 +4,8 @@ from prometheus_client import REGISTRY
 from worker_harness import SIMULATED, AttemptFailed, AttemptStarted, AttemptSucceeded, task, until
 
 from contracts.failures import FailureCode
+from service_kit.bus import Bus
+from service_kit.errors import BusUnavailableError
 
 
 async def test_an_outcome_reached_without_a_broker_is_said_when_it_is_back(orchestrator, start_worker, gate):
@@ -45,6 +47,26 @@ async def test_a_worker_that_nobody_can_hear_stops_its_attempts_when_their_lease
     outcome = await orchestrator.outcome(attempt)
     assert isinstance(outcome, AttemptFailed)
     assert outcome.code == FailureCode.WORKER_LOST
+
+
+async def test_a_claim_whose_confirm_was_lost_is_kept_and_said_again(orchestrator, start_worker, monkeypatch):
+    unconfirmed = 2
+    publish = Bus.publish
+
+    async def publish_and_lose_the_confirm(bus, message_type, events, **how):
+        nonlocal unconfirmed
+        await publish(bus, message_type, events, **how)
+        if message_type is AttemptStarted and unconfirmed:
+            unconfirmed -= 1
+            raise BusUnavailableError("the confirm was lost")
+
+    monkeypatch.setattr(Bus, "publish", publish_and_lose_the_confirm)
+    await start_worker()
+    attempt = task(duration_seconds=0)
+    await orchestrator.send(attempt)
+    assert isinstance(await orchestrator.outcome(attempt), AttemptSucceeded)
+    assert len(orchestrator.said(AttemptStarted, attempt)) == 3
+    assert len(orchestrator.said(AttemptSucceeded, attempt)) == 1
 
 
 def nothing_runs():

@@ -72,15 +72,32 @@ async def test_the_reason_of_an_abort_becomes_the_code_of_the_failure(orchestrat
     assert outcome.code == FailureCode.WORKER_LOST
 
 
-async def test_an_abort_of_an_attempt_that_is_not_here_is_ignored(orchestrator, worker):
+async def test_an_abort_of_a_lost_attempt_that_is_not_here_is_ignored(orchestrator, worker):
     finished, unknown, next_one = task(), task(), task()
     await orchestrator.send(finished)
     await orchestrator.outcome(finished)
-    await orchestrator.abort(finished, worker.worker_id)
-    await orchestrator.abort(unknown, worker.worker_id)
+    await orchestrator.abort(finished, worker.worker_id, FailureCode.WORKER_LOST)
+    await orchestrator.abort(unknown, worker.worker_id, FailureCode.WORKER_LOST)
     await orchestrator.send(next_one)
     assert isinstance(await orchestrator.outcome(next_one), AttemptSucceeded)
+    assert len(orchestrator.said(AttemptSucceeded, finished)) == 1
     assert orchestrator.said(AttemptFailed) == []
+
+
+async def test_a_cancel_of_an_attempt_that_is_over_is_answered_with_its_outcome(orchestrator, worker):
+    attempt = task()
+    await orchestrator.send(attempt)
+    await orchestrator.outcome(attempt)
+    await orchestrator.abort(attempt, worker.worker_id)
+    await until(lambda: len(orchestrator.said(AttemptSucceeded, attempt)) == 2)
+
+
+async def test_a_cancel_of_an_attempt_that_never_ran_here_need_not_wait_for_the_lease(orchestrator, worker):
+    unknown = task()
+    await orchestrator.abort(unknown, worker.worker_id)
+    outcome = await orchestrator.outcome(unknown)
+    assert isinstance(outcome, AttemptFailed)
+    assert (outcome.code, outcome.worker_id) == (FailureCode.CANCELLED, worker.worker_id)
 
 
 async def test_long_stages_and_progress_are_told_and_progress_never_falls(orchestrator, worker):

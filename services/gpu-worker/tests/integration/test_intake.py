@@ -1,6 +1,9 @@
 """Which deliveries a worker takes, which it gives back, and what it does with those it cannot read."""
 
+import asyncio
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import aio_pika
 import pytest
@@ -88,10 +91,41 @@ async def test_a_second_copy_of_a_finished_attempt_is_answered_with_its_outcome(
     assert len(orchestrator.said(AttemptStarted, attempt)) == 1
 
 
+def _event(attempt: RunAttempt) -> dict[str, Any]:
+    event = wrap(attempt, event_id="1", source="/tests", subject="1", time=datetime.now(UTC))
+    return json.loads(codec(RunAttempt).encode([event]))[0]
+
+
 def _wrong_model(attempt: RunAttempt) -> bytes:
-    other = attempt.model_copy(update={"model_id": "silhouette-v1"})
-    event = wrap(other, event_id="1", source="/tests", subject="1", time=datetime.now(UTC))
-    return codec(RunAttempt).encode([event])
+    return json.dumps([_event(attempt.model_copy(update={"model_id": "silhouette-v1"}))]).encode()
+
+
+async def until_there(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
+    async with asyncio.timeout(10):
+        while (message := await queue.get(fail=False, no_ack=True)) is None:  # noqa: ASYNC110  # the broker tells nobody
+            await asyncio.sleep(0.01)
+    return message
+
+
+@pytest.mark.usefixtures("worker")
+async def test_one_poison_event_of_a_message_is_buried_alone_and_the_other_attempts_are_run(orchestrator, broker_url):
+    first, last = task(), task()
+    (other,) = json.loads(_wrong_model(task()))
+    events = [_event(first), {"id": "poison", "type": "pipeline3d.attempt.run.v9"}, other, _event(last)]
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(topology.Exchange.GPU.value)
+        message = aio_pika.Message(json.dumps(events).encode(), type=RunAttempt.event_type())
+        await exchange.publish(message, topology.run_attempt_key(SIMULATED))
+        for attempt in (first, last):
+            assert isinstance(await orchestrator.outcome(attempt), AttemptSucceeded)
+        dead = await channel.get_queue(DeadLetterQueue(TASKS).name)
+        letters = [await until_there(dead), await until_there(dead)]
+        assert {letter.headers["x-reason"]: json.loads(letter.body) for letter in letters} == {
+            "unknown_version": [events[1]],
+            "wrong_model": [other],
+        }
+        assert await dead.get(fail=False) is None
 
 
 @pytest.mark.parametrize(
@@ -100,6 +134,7 @@ def _wrong_model(attempt: RunAttempt) -> bytes:
         (b"not json at all", RunAttempt.event_type(), "invalid_payload"),
         (b"[]", RunAttempt.event_type(), "invalid_payload"),
         (b'[{"type": "pipeline3d.attempt.run.v9"}]', RunAttempt.event_type(), "unknown_version"),
+        (b"[]", "pipeline3d.attempt.run.v9", "unknown_version"),
         (b"[]", "pipeline3d.something.else.v1", "unknown_type"),
         (_wrong_model(task()), RunAttempt.event_type(), "wrong_model"),
     ],

@@ -129,24 +129,6 @@ async def test_an_input_over_the_limit_is_refused(orchestrator, start_worker, st
     assert outcome.code == FailureCode.IMAGE_TOO_LARGE
 
 
-async def test_storage_that_fails_for_a_moment_is_asked_again(orchestrator, worker, storage):
-    storage.refusals = [503, 500, 429]
-    attempt = task(output_bytes=2000)
-    await orchestrator.send(attempt)
-    assert isinstance(await orchestrator.outcome(attempt), AttemptSucceeded)
-
-
-async def test_storage_that_stays_away_fails_the_attempt_for_another_to_try(orchestrator, start_worker, storage):
-    await start_worker(storage_attempts=2)
-    storage.refusals = [503, 503]
-    attempt = task(output_bytes=2000)
-    await orchestrator.send(attempt)
-    outcome = await orchestrator.outcome(attempt)
-    assert isinstance(outcome, AttemptFailed)
-    assert outcome.code == FailureCode.STORAGE_UNAVAILABLE
-    assert outcome.code.is_retryable
-
-
 async def test_a_refused_token_is_named_in_the_failure(orchestrator, start_worker):
     await start_worker(artifacts_token="another-token-altogether")
     attempt = task(output_bytes=2000)

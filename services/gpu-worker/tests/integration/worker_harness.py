@@ -155,12 +155,21 @@ def task(*, timeout_seconds: float = 60.0, input_object: str | None = None, **pa
 
 @dataclass
 class Storage:
-    """Artifacts service and object store in one. `refusals` are statuses with which the next requests are answered."""
+    """Artifacts service and object store in one."""
 
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     registered: list[api.RegistrationRequest] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    """Statuses with which the next requests are answered."""
+    away: bool = False
+    """Every request is answered as by one that restarts."""
+    expired_grants: int = 0
+    """So many of the next grants hold URLs that have expired."""
+    forgotten_uploads: int = 0
+    """So many of the next uploads are confirmed, and then lost."""
+    failing_registrations: int = 0
+    """So many of the next registrations are answered with 500."""
     requests: list[str] = field(default_factory=list)
     uploading: asyncio.Event = field(default_factory=asyncio.Event)
     hold_uploads: bool = False
@@ -177,6 +186,8 @@ class Storage:
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if self.away:
+            return web.Response(status=503)
         if self.refusals:
             return web.json_response({"detail": "not just now"}, status=self.refusals.pop(0))
         internal = request.path.startswith("/internal/")
@@ -188,16 +199,17 @@ class Storage:
     async def _grant_input(self, request: web.Request) -> web.Response:
         asked = api.InputGrantRequest.model_validate_json(await request.read())
         if asked.input_object not in self.objects:
-            return web.json_response({"detail": "no such upload"}, status=404)
-        url = f"{self.url}/store/{asked.input_object}?X-Signature=a%2Fb%2Bc"
+            return web.json_response({"code": "upload_not_found", "detail": "no such upload"}, status=404)
+        url = f"{self.url}/store/{asked.input_object}?{self._signature()}"
         return self._answer(api.InputGrant(url=url, expires_in=60))
 
     async def _grant_outputs(self, request: web.Request) -> web.Response:
         asked = api.OutputGrantRequest.model_validate_json(await request.read())
+        signature = self._signature()
         uploads = tuple(
             api.OutputUpload(
                 name=output.name,
-                url=f"{self.url}/store/jobs/{asked.job_id}/{asked.attempt_id}/{output.name}?X-Signature=a%2Fb%2Bc",
+                url=f"{self.url}/store/jobs/{asked.job_id}/{asked.attempt_id}/{output.name}?{signature}",
                 headers={"Content-Type": output.content_type},
             )
             for output in asked.outputs
@@ -205,11 +217,14 @@ class Storage:
         return self._answer(api.OutputGrant(uploads=uploads, expires_in=60))
 
     async def _register(self, request: web.Request) -> web.Response:
+        if self.failing_registrations:
+            self.failing_registrations -= 1
+            return web.Response(status=500)
         asked = api.RegistrationRequest.model_validate_json(await request.read())
         for output in asked.outputs:
             stored = self.objects.get(f"jobs/{asked.job_id}/{asked.attempt_id}/{output.name}", b"")
             if hashlib.sha256(stored).hexdigest() != output.sha256 or len(stored) != output.size_bytes:
-                return web.json_response({"detail": f"{output.name} is stored otherwise"}, status=409)
+                return web.json_response({"code": "output_mismatch", "detail": output.name}, status=409)
         self.registered.append(asked)
         return self._answer(api.Registration(registered=tuple(output.name for output in asked.outputs)))
 
@@ -217,7 +232,9 @@ class Storage:
         if "a%2Fb%2Bc" not in request.raw_path:
             return web.Response(status=403)
         content = self.objects.get(request.match_info["name"])
-        return web.Response(status=404) if content is None else web.Response(body=content)
+        if content is None:
+            return web.Response(status=404, text="<Error><Code>NoSuchKey</Code></Error>")
+        return web.Response(body=content)
 
     async def _put(self, request: web.Request) -> web.Response:
         self.uploading.set()
@@ -225,8 +242,18 @@ class Storage:
             return web.Response(status=403)
         if self.hold_uploads:
             await asyncio.sleep(60)
-        self.objects[request.match_info["name"]] = await request.read()
+        content = await request.read()
+        if self.forgotten_uploads:
+            self.forgotten_uploads -= 1
+        else:
+            self.objects[request.match_info["name"]] = content
         return web.Response()
+
+    def _signature(self) -> str:
+        if self.expired_grants:
+            self.expired_grants -= 1
+            return "X-Signature=expired"
+        return "X-Signature=a%2Fb%2Bc"
 
     def _answer(self, model: Any) -> web.Response:
         return web.Response(text=model.model_dump_json(), content_type="application/json")

@@ -95,6 +95,25 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     return wait
 
 
+@pytest.fixture(scope="session")
+def specimens() -> Path:
+    """The folder of the module `engine_specimens`."""
+    return SPECIMENS
+
+
+@pytest.fixture(scope="session")
+def is_gone() -> Callable[[int], bool]:
+    """Whether no process has this id, or only one that its parent has yet to bury."""
+
+    def gone(pid: int) -> bool:
+        try:
+            return " Z " in Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    return gone
+
+
 @pytest.fixture
 def failed_attempt(start_engine: StartEngine, new_request: NewRequest) -> Callable[..., Awaitable[Any]]:
     """Runs one attempt that must fail on a new engine, and gives the failure and the engine."""

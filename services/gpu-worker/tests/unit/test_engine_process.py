@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,14 +18,6 @@ from gpu_worker.engines.base import EngineFailure
 
 def ignore(_stage: Stage, _fraction: float) -> None:
     pass
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process has this id, or only one that its parent has yet to bury."""
-    try:
-        return " Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def hears_no_sigterm(pid: int) -> bool:
@@ -122,7 +115,7 @@ async def test_a_system_that_starts_no_process_makes_the_engine_unavailable(new_
     assert "/no/such/python" in failure.message
 
 
-async def test_an_engine_that_is_not_ready_in_time_is_ended(new_engine, failure_of, until):
+async def test_an_engine_that_is_not_ready_in_time_is_ended(new_engine, failure_of, until, is_gone):
     process = new_engine("engine_specimens:NeverReady", setup_timeout_seconds=0.3)
     failure = await failure_of(process.start())
     assert failure.code is FailureCode.ENGINE_UNAVAILABLE
@@ -260,7 +253,7 @@ async def test_cancel_of_an_idle_engine_does_nothing(start_engine, new_request):
     assert (await engine.generate(new_request(duration_seconds=0), ignore)).outputs
 
 
-async def test_cancelling_the_awaiting_task_kills_the_process(start_engine, new_request, until):
+async def test_cancelling_the_awaiting_task_kills_the_process(start_engine, new_request, until, is_gone):
     engine = await start_engine("simulated-v1")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
@@ -270,7 +263,7 @@ async def test_cancelling_the_awaiting_task_kills_the_process(start_engine, new_
 
 
 @pytest.mark.parametrize("end", ["crash", "stop"])
-async def test_what_an_engine_started_dies_with_it(start_engine, new_request, until, end):
+async def test_what_an_engine_started_dies_with_it(start_engine, new_request, until, end, is_gone):
     engine = await start_engine("engine_specimens:Parent")
     started = Started()
     attempt = asyncio.create_task(engine.generate(new_request(end), started))
@@ -285,7 +278,7 @@ async def test_what_an_engine_started_dies_with_it(start_engine, new_request, un
     await until(lambda: is_gone(grandchild))
 
 
-async def test_stop_is_quiet_and_idempotent(start_engine, new_request, failure_of, until):
+async def test_stop_is_quiet_and_idempotent(start_engine, new_request, failure_of, until, is_gone):
     engine = await start_engine("simulated-v1")
     await engine.stop()
     await engine.stop()
@@ -294,7 +287,7 @@ async def test_stop_is_quiet_and_idempotent(start_engine, new_request, failure_o
     assert failure.code is FailureCode.ENGINE_UNAVAILABLE
 
 
-async def test_a_busy_engine_dies_with_the_worker(tmp_path: Path, until):
+async def test_a_busy_engine_dies_with_the_worker(tmp_path: Path, until, is_gone):
     worker = """
 import asyncio, os, pathlib, sys
 from gpu_worker.engine_process import EngineProcess
@@ -316,6 +309,22 @@ asyncio.run(main())
     )
     assert finished.returncode == -signal.SIGKILL
     await until(lambda: is_gone(int(finished.stdout)))
+
+
+def test_an_engine_whose_worker_died_while_it_was_being_started_does_not_begin_to_load(specimens):
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        command = [sys.executable, "-m", "gpu_worker.engine_child", "engine_specimens:NeverReady"]
+        ended = subprocess.run(
+            [*command, "--channel-fd", str(theirs.fileno())],
+            env={"PYTHONPATH": str(specimens)},
+            pass_fds=[theirs.fileno()],
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (1, b"")
 
 
 def test_the_worker_imports_no_model_framework():
