@@ -1,8 +1,10 @@
 """Puts the service together: the only file that names every other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -18,10 +20,16 @@ from artifacts.settings import ArtifactsSettings
 from artifacts.signed_urls import SignedUrls
 from artifacts.store import Store
 from artifacts.subscribers import subscribe
+from artifacts.sweep import Sweep
+from artifacts.sweep_jobs import job_sweep
+from artifacts.sweep_losers import loser_sweep
+from artifacts.sweep_store import SweepStore
+from artifacts.sweep_uploads import upload_sweep
 from service_kit.asgi import service_app
 from service_kit.bus import Bus
-from service_kit.database import open_pool
-from service_kit.health import Health
+from service_kit.database import Pool, open_pool
+from service_kit.health import Health, tolerating
+from service_kit.loops import Loop
 
 _SERVICE = "artifacts"
 
@@ -33,15 +41,22 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            needs = await _open(settings, stack)
+            pool = await open_pool(settings, service=_SERVICE)
+            stack.push_async_callback(pool.close)
+            needs, sweeps = await _open(settings, pool, stack), SweepStore(pool)
             bus = Bus(settings.rabbitmq_url.get_secret_value(), service=_SERVICE)
-            subscribe(bus, store=needs.store, objects=needs.objects)
+            kept_for = needs.upload_kept_for
+            subscribe(bus, store=needs.store, sweeps=sweeps, objects=needs.objects, inputs_kept_for=kept_for)
             stack.push_async_callback(bus.stop)
             await bus.start()
             bucket = asyncio.create_task(prepare_bucket(_bucket(settings)), name="artifacts.bucket.prepare")
             stack.push_async_callback(_cancel, bucket)
+            for loop in _sweeps(settings, sweeps, needs.objects):
+                loop.start()
+                stack.push_async_callback(loop.stop)
             app.include_router(gateway_routes(needs))
             app.include_router(worker_routes(needs))
+            health.alive["consumers"] = tolerating(bus.is_consuming)
             health.ready |= {
                 "database": needs.store.ping,
                 "bus": bus.ping,
@@ -62,9 +77,7 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
     )
 
 
-async def _open(settings: ArtifactsSettings, stack: AsyncExitStack) -> Dependencies:
-    pool = await open_pool(settings, service=_SERVICE)
-    stack.push_async_callback(pool.close)
+async def _open(settings: ArtifactsSettings, pool: Pool, stack: AsyncExitStack) -> Dependencies:
     store = Store(pool)
     session = await stack.enter_async_context(open_session())
     registrar = open_registrar(store)
@@ -75,14 +88,32 @@ async def _open(settings: ArtifactsSettings, stack: AsyncExitStack) -> Dependenc
     )
     return Dependencies(
         store=store,
-        objects=ObjectStore(session, _presigner(settings, settings.minio_endpoint)),
+        objects=ObjectStore(
+            session,
+            _presigner(settings, settings.minio_endpoint),
+            timeout_seconds=settings.storage_timeout_seconds,
+        ),
         registrar=registrar,
         upload_urls=SignedUrls(public, ttl_seconds=settings.upload_ticket_ttl_seconds, kind="upload"),
         download_urls=SignedUrls(public, ttl_seconds=settings.download_ttl_seconds, kind="download"),
         input_urls=SignedUrls(workers, ttl_seconds=settings.worker_grant_ttl_seconds, kind="worker_input"),
         output_urls=SignedUrls(workers, ttl_seconds=settings.worker_grant_ttl_seconds, kind="worker_output"),
         upload_max_bytes=settings.upload_max_bytes,
+        upload_kept_for=timedelta(hours=settings.upload_retention_hours),
     )
+
+
+def _sweeps(settings: ArtifactsSettings, store: SweepStore, objects: ObjectStore) -> Iterator[Loop]:
+    uploads_kept_for = timedelta(hours=settings.upload_retention_hours)
+    yield _loop(settings, upload_sweep(store, objects))
+    yield _loop(settings, loser_sweep(store, objects, kept_for=timedelta(hours=settings.loser_retention_hours)))
+    if settings.job_retention_days:
+        kept_for = timedelta(days=settings.job_retention_days)
+        yield _loop(settings, job_sweep(store, objects, kept_for=kept_for, inputs_kept_for=uploads_kept_for))
+
+
+def _loop(settings: ArtifactsSettings, sweep: Sweep[Any]) -> Loop:
+    return Loop(f"sweep_{sweep.name}", sweep, interval_seconds=settings.retention_interval_seconds)
 
 
 def _presigner(settings: ArtifactsSettings, endpoint: str) -> Presigner:

@@ -1,5 +1,7 @@
 """Is the file there that a new job names, is it this user's, and may it be used?"""
 
+from datetime import timedelta
+
 import structlog
 
 from artifacts.errors import upload_not_found, upload_too_large, upload_type_mismatch
@@ -12,10 +14,13 @@ log = structlog.get_logger()
 
 
 async def check_upload(
-    request: UploadCheckRequest, *, store: Store, objects: ObjectStore, max_bytes: int
+    request: UploadCheckRequest, *, store: Store, objects: ObjectStore, max_bytes: int, kept_for: timedelta
 ) -> UploadCheck:
-    """Raises the `Problem` that says why not. An upload larger than `max_bytes` is deleted: nothing else would bound it."""
-    upload = await find_upload(request.user_id, request.object_name, store=store)
+    """Raises the `Problem` that says why not. The upload is kept for `kept_for` from now at least.
+
+    An upload larger than `max_bytes` is deleted: nothing else would bound it.
+    """
+    upload = await find_upload(request.user_id, request.object_name, store=store, kept_for=kept_for)
     stored = await objects.head(upload.object_name)
     if stored is None:
         raise upload_not_found(request.object_name)

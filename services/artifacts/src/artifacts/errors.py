@@ -46,3 +46,19 @@ def output_missing(name: str) -> Problem:
 def output_mismatch(name: str, quality: str, stored: object, claimed: object) -> Problem:
     detail = f"{name!r} is stored with {quality} {stored}, not {claimed}. Upload it again, then register it again."
     return Problem(409, ArtifactsProblem.OUTPUT_MISMATCH, detail)
+
+
+def output_already_registered(name: str) -> Problem:
+    """Not a mismatch, which uploading again may mend."""
+    detail = (
+        f"{name!r} of this attempt is registered already, with other content. What is registered never changes: give the attempt "
+        "up, the next one has a folder of its own."
+    )
+    return Problem(409, "output_already_registered", detail)
+
+
+def attempt_lost() -> Problem:
+    """The orchestrator fences such an attempt too; here it hears of it first if it asks first."""
+    return Problem(
+        409, "attempt_lost", "The job is over, and not by this attempt. Stop it: nothing it makes is needed."
+    )

@@ -1,6 +1,7 @@
 """What this service is asked over HTTP: paths and models are `contracts.artifacts_api`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastapi import APIRouter
 
@@ -28,6 +29,7 @@ class Dependencies:
     input_urls: SignedUrls
     output_urls: SignedUrls
     upload_max_bytes: int
+    upload_kept_for: timedelta
 
 
 def gateway_routes(needs: Dependencies) -> APIRouter:
@@ -36,12 +38,22 @@ def gateway_routes(needs: Dependencies) -> APIRouter:
     @router.post(api.UPLOAD_TICKETS_PATH, status_code=201)
     async def post_upload_ticket(request: api.UploadTicketRequest) -> api.UploadTicket:
         return await issue_upload_ticket(
-            request, store=needs.store, urls=needs.upload_urls, max_bytes=needs.upload_max_bytes
+            request,
+            store=needs.store,
+            urls=needs.upload_urls,
+            max_bytes=needs.upload_max_bytes,
+            kept_for=needs.upload_kept_for,
         )
 
     @router.post(api.UPLOAD_CHECKS_PATH)
     async def post_upload_check(request: api.UploadCheckRequest) -> api.UploadCheck:
-        return await check_upload(request, store=needs.store, objects=needs.objects, max_bytes=needs.upload_max_bytes)
+        return await check_upload(
+            request,
+            store=needs.store,
+            objects=needs.objects,
+            max_bytes=needs.upload_max_bytes,
+            kept_for=needs.upload_kept_for,
+        )
 
     @router.post(api.JOB_ARTIFACTS_PATH)
     async def post_job_artifacts(request: api.JobArtifactsRequest) -> api.JobArtifacts:
@@ -55,11 +67,11 @@ def worker_routes(needs: Dependencies) -> APIRouter:
 
     @router.post(api.INPUT_GRANTS_PATH)
     async def post_input_grant(request: api.InputGrantRequest) -> api.InputGrant:
-        return await grant_input(request, store=needs.store, urls=needs.input_urls)
+        return await grant_input(request, store=needs.store, urls=needs.input_urls, kept_for=needs.upload_kept_for)
 
     @router.post(api.OUTPUT_GRANTS_PATH)
     async def post_output_grant(request: api.OutputGrantRequest) -> api.OutputGrant:
-        return grant_outputs(request, urls=needs.output_urls)
+        return await grant_outputs(request, store=needs.store, urls=needs.output_urls)
 
     @router.post(api.REGISTRATIONS_PATH)
     async def post_registration(request: api.RegistrationRequest) -> api.Registration:

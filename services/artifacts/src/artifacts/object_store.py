@@ -1,4 +1,4 @@
-"""The service's own traffic with the store: is it there, what is its hash, remove it.
+"""The service's own traffic with the store: is it there, what is its hash, what else is there, remove it.
 
 Each request is a presigned one that is used at once, on one kept-alive aiohttp session. Through aiobotocore a small GET takes
 1.4 ms of CPU, like this 0.2 ms (README), and every job needs one.
@@ -6,7 +6,7 @@ Each request is a presigned one that is used at once, on one kept-alive aiohttp 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ import structlog
 from yarl import URL
 
 from artifacts.errors import StorageUnavailableError
+from artifacts.object_listing import ListedObject, ObjectListing, listing_query, parse_listing
 from artifacts.presigner import Presigner
 
 log = structlog.get_logger()
@@ -23,8 +24,8 @@ log = structlog.get_logger()
 _URL_TTL_SECONDS = 60
 _CHUNK_BYTES = 1024 * 1024
 _CONCURRENT_READS = 16
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=15)
-"""Between two bytes, not for the whole: a large object may take its time."""
+_LONGEST_WAIT_FOR_READ_SECONDS = 20
+"""For a turn. A worker waits 30 s for its registration: who waits longer here works for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,22 @@ class StoredObject:
 
 def open_session() -> aiohttp.ClientSession:
     """Asks for the bytes as they were uploaded: some stores compress on their own where a client would take it."""
-    return aiohttp.ClientSession(timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"})
+    return aiohttp.ClientSession(headers={"Accept-Encoding": "identity"})
 
 
 class ObjectStore:
-    """One bucket. Raises `StorageUnavailableError` where the store does not answer or refuses; a missing object is None."""
+    """One bucket. Raises `StorageUnavailableError` where the store does not answer or refuses; a missing object is None.
 
-    def __init__(self, session: aiohttp.ClientSession, presigner: Presigner) -> None:
+    Whatever the store does, a question ends: after `timeout_seconds`, the wait for a connection included. Only reading an object
+    may take its time, as long as bytes come.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, presigner: Presigner, *, timeout_seconds: float) -> None:
         self._session = session
         self._presigner = presigner
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
+        self._to_ask = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._to_read = aiohttp.ClientTimeout(total=None, connect=timeout_seconds, sock_read=timeout_seconds)
 
     async def bucket_exists(self) -> bool:
         async with self._request("HEAD", "") as response:
@@ -61,17 +68,63 @@ class ObjectStore:
 
     async def sha256(self, object_name: str, *, expected: StoredObject) -> tuple[StoredObject, str] | None:
         """What is stored and the hash of its bytes; bytes are read only if size and type are as expected, else the hash is ''."""
-        async with self._reads, self._request("GET", object_name) as response:
+        async with self._turn_to_read(), self._request("GET", object_name, timeout=self._to_read) as response:
             stored = _described(response)
             if stored is None:
                 return None
             return stored, await _hash(response) if stored == expected else ""
 
+    async def list(self, prefix: str) -> AsyncIterator[ListedObject]:
+        """The objects whose names begin with `prefix`, in order of their names; some may be deleted while they are listed."""
+        page: str | None = None
+        while True:
+            listing = await self._list_page(prefix, page)
+            for listed in listing.objects:
+                yield listed
+            if (page := listing.next_page) is None:
+                return
+
+    async def _list_page(self, prefix: str, page: str | None) -> ObjectListing:
+        async with self._request("GET", "", query=listing_query(prefix, page)) as response:
+            # A bucket that is not there is no empty one.
+            if response.status != 200:
+                raise _unavailable(f"a listing was answered with status {response.status}")
+            try:
+                return parse_listing(await response.read())
+            except ValueError as error:
+                raise _unavailable(f"a listing could not be read: {error}") from error
+
     @asynccontextmanager
-    async def _request(self, method: str, object_name: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        url = self._presigner.presign(method, object_name, now=datetime.now(UTC), expires_in_seconds=_URL_TTL_SECONDS)
+    async def _turn_to_read(self) -> AsyncIterator[None]:
         try:
-            async with self._session.request(method, URL(url, encoded=True), allow_redirects=False) as response:
+            async with asyncio.timeout(_LONGEST_WAIT_FOR_READ_SECONDS):
+                await self._reads.acquire()
+        except TimeoutError:
+            raise _unavailable("too many objects are being read") from None
+        try:
+            yield
+        finally:
+            self._reads.release()
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        object_name: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = URL(
+            self._presigner.presign(
+                method, object_name, now=datetime.now(UTC), expires_in_seconds=_URL_TTL_SECONDS, query=query
+            ),
+            encoded=True,
+        )
+        try:
+            async with self._session.request(
+                method, url, allow_redirects=False, timeout=timeout or self._to_ask
+            ) as response:
                 if response.status not in {200, 204, 404}:
                     raise _unavailable(f"{method} was answered with status {response.status}")
                 yield response

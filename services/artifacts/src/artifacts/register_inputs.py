@@ -12,12 +12,13 @@ from artifacts.store import RegisteredFile, Store, Upload
 from contracts.ids import JobId, ObjectName, UserId
 from contracts.jobs import JobSpec
 from contracts.outputs import ArtifactKind
+from service_kit.crash_points import crash_point
 
 log = structlog.get_logger()
 
 
 async def register_inputs(jobs: Sequence[JobSpec], *, store: Store, objects: ObjectStore) -> None:
-    """Registers the input of each job that has one. Idempotent.
+    """Registers the input of each job that has one, which from now on is kept as long as the job. Idempotent.
 
     An object that is not an upload of the job's user, or that is gone, is left out and logged: what the job is worth without it
     is for its worker to find out.
@@ -30,10 +31,9 @@ async def register_inputs(jobs: Sequence[JobSpec], *, store: Store, objects: Obj
     uploads = await _owned(asked, store)
     found = await asyncio.gather(*(_described(job_id, uploads.get(name), objects) for job_id, _, name in asked))
     files = [file for file in found if file is not None]
-    if files:
-        await store.register(files)
-        REGISTERED_ARTIFACTS.labels(kind=ArtifactKind.INPUT.value).inc(len(files))
-    registered = {file.job_id for file in files}
+    registered = await store.register_inputs(files) if files else set()
+    crash_point("artifacts.after_register_inputs_before_ack")
+    REGISTERED_ARTIFACTS.labels(kind=ArtifactKind.INPUT.value).inc(len(registered))
     for job in jobs:
         if job.input_object is not None and job.job_id not in registered:
             log.warning("artifacts.input.not_found", job_id=str(job.job_id), user_id=str(job.user_id))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from artifacts.attempt_outputs import check_outputs
-from artifacts.errors import output_mismatch, output_missing
+from artifacts.errors import attempt_lost, output_already_registered, output_mismatch, output_missing
 from artifacts.metrics import OUTPUT_VERIFY_SECONDS, REGISTERED_ARTIFACTS
 from artifacts.object_names import output_name
 from artifacts.object_store import ObjectStore, StoredObject
@@ -13,25 +13,30 @@ from contracts.artifacts_api import Registration, RegistrationRequest
 from contracts.ids import ObjectName
 from contracts.outputs import OutputFile
 from service_kit.batcher import Batcher
+from service_kit.crash_points import crash_point
 
 _MAX_BATCH = 200
 
-Registrar = Batcher[Sequence[RegisteredFile], None]
-"""Requests that are being registered at the same moment share one statement."""
+Registrar = Batcher[Sequence[RegisteredFile], Sequence[RegisteredFile | None]]
+"""Requests of the same moment share one statement. Answers what is then on the register for each file."""
 
 
 def open_registrar(store: Store) -> Registrar:
-    async def register(batch: list[Sequence[RegisteredFile]]) -> list[None]:
-        await store.register([file for files in batch for file in files])
-        return [None] * len(batch)
+    async def register(batch: list[Sequence[RegisteredFile]]) -> list[list[RegisteredFile | None]]:
+        registered = await store.register_outputs([file for files in batch for file in files])
+        return [[registered.get(file.key) for file in files] for files in batch]
 
     return Batcher(register, max_batch=_MAX_BATCH)
 
 
 async def register_outputs(request: RegistrationRequest, *, objects: ObjectStore, registrar: Registrar) -> Registration:
-    """Registers all outputs or none. Returning means: each is stored with the size, type and SHA-256 the worker says."""
+    """Registers all outputs, or raises a `Problem`. Idempotent.
+
+    Returning means: each is stored with the size, type and SHA-256 the worker says, is so registered, and stays so. A name that
+    an attempt has registered never comes to mean other content: where two workers run the same attempt, one of them is refused.
+    """
     check_outputs(request.outputs)
-    named = [(output_name(request.job_id, request.attempt_id, output.name), output) for output in request.outputs]
+    named = [(output_name(request.job_id, request.attempt_id, output), output) for output in request.outputs]
     # All are waited for, so that nothing goes on reading after the answer; the first that failed, in order, is the answer.
     for failure in await asyncio.gather(*(_verify(*each, objects) for each in named), return_exceptions=True):
         if failure is not None:
@@ -50,9 +55,14 @@ async def register_outputs(request: RegistrationRequest, *, objects: ObjectStore
         )
         for object_name, output in named
     ]
-    await registrar.submit(files)
-    for file in files:
+    crash_point("artifacts.after_verify_before_register")
+    for file, registered in zip(files, await registrar.submit(files), strict=True):
+        if registered is None:
+            raise attempt_lost()
+        if registered != file:
+            raise output_already_registered(file.name)
         REGISTERED_ARTIFACTS.labels(kind=file.kind.value).inc()
+    crash_point("artifacts.after_register_before_answer")
     return Registration(registered=tuple(output.name for output in request.outputs))
 
 

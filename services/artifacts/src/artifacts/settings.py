@@ -50,10 +50,30 @@ class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings):
     download_ttl_seconds: Annotated[int, Field(gt=0, le=604_800)] = 3600
     worker_grant_ttl_seconds: Annotated[int, Field(gt=0, le=604_800)] = 3600
 
+    storage_timeout_seconds: Annotated[float, Field(gt=0)] = 4.0
+    """For the store's answer, and between two bytes of an object. Less than the 5 s after which the gateway waits no more."""
+
+    upload_retention_hours: Annotated[float, Field(gt=0)] = 72.0
+    """How long an upload stays after its ticket has expired, and after a job was last about to use it. So long may it take until
+    an accepted job is heard of here: a weekend without orchestrator."""
+    loser_retention_hours: Annotated[float, Field(gt=0)] = 24.0
+    """How long the files of attempts that did not win stay after their job is over. Longer than a grant is valid, or a fenced
+    worker could still upload afterwards; a day leaves time to look at what it made."""
+    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
+    """How long a job's files stay after it is over; 0: for ever."""
+    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Between two looks for what is due. Each goes on until nothing is."""
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.gateway_token.get_secret_value() == self.worker_token.get_secret_value():
             raise ValueError("GATEWAY_TOKEN and WORKER_TOKEN must differ, or each caller could use the other's routes")
+        grant_hours = self.worker_grant_ttl_seconds / 3600
+        if self.loser_retention_hours <= grant_hours or 0 < self.job_retention_days * 24 <= grant_hours:
+            raise ValueError(
+                "LOSER_RETENTION_HOURS and JOB_RETENTION_DAYS must be longer than WORKER_GRANT_TTL_SECONDS, or a worker could "
+                "still upload what nobody would remove"
+            )
         for endpoint in (self.minio_endpoint, self.minio_public_endpoint, self.minio_worker_endpoint):
             if endpoint is not None:
                 parse_endpoint(endpoint, secure=self.minio_secure)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -13,7 +14,9 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData(schema="artifacts")
 
@@ -26,7 +29,21 @@ uploads = Table(
     Column("content_type", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True), nullable=False, comment="When the ticket stops accepting bytes."),
-    Index("ix_uploads_expires_at", "expires_at"),
+    Column(
+        "kept_until",
+        DateTime(timezone=True),
+        server_default=text("now() + '7 days'::interval"),
+        comment="No sweep removes it before; NULL: as long as a job has it as its input.",
+    ),
+    Column(
+        "removing",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="A sweep is removing the object: it can no longer be used.",
+    ),
+    # Most rows are inputs of jobs, and no sweep's business.
+    Index("ix_uploads_kept_until", "kept_until", postgresql_where=text("kept_until IS NOT NULL")),
     comment="One row per ticket; the object may never have been uploaded.",
 )
 
@@ -49,5 +66,26 @@ artifacts = Table(
     ),
     CheckConstraint("(attempt_id IS NULL) = (kind = 'input')", name="ck_artifacts_inputs_have_no_attempt"),
     CheckConstraint("size_bytes >= 0", name="ck_artifacts_size"),
+    # Which jobs still use an upload?
+    Index("ix_artifacts_inputs", "object_name", postgresql_where=text("attempt_id IS NULL")),
     comment="Files that are stored, verified and belong to a job.",
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column(
+        "winners",
+        ARRAY(Uuid),
+        nullable=False,
+        comment="Attempts that a JobSucceeded named; empty if the job failed or was cancelled.",
+    ),
+    Column("ended_at", DateTime(timezone=True), nullable=False, comment="By the orchestrator's clock."),
+    Column("heard_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("outputs_swept_at", DateTime(timezone=True), comment="When the files of its other attempts were removed."),
+    Column("claimed_until", DateTime(timezone=True), comment="A sweep is at work on it; if it dies, until then."),
+    Index("ix_outcomes_heard_at", "heard_at"),
+    Index("ix_outcomes_unswept", "heard_at", postgresql_where=text("outputs_swept_at IS NULL")),
+    comment="Jobs that are over, as heard on the bus: what the sweeps go by.",
 )

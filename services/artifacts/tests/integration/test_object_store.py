@@ -1,5 +1,6 @@
 """Conformance: what this service relies on, tried on whichever store is configured."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -7,9 +8,10 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from artifacts_harness import ORIGIN, Service
+from artifacts_harness import ORIGIN
 from yarl import URL
 
+from artifacts import object_listing
 from artifacts.endpoint import parse_endpoint
 from artifacts.errors import StorageUnavailableError
 from artifacts.object_store import ObjectStore, StoredObject, open_session
@@ -17,19 +19,6 @@ from artifacts.presigner import Presigner
 from artifacts.settings import ArtifactsSettings
 
 TEXT, BODY = "text/plain", b"some bytes"
-
-
-@pytest.fixture(scope="session")
-def presigner(service: Service, make_settings: Callable[..., ArtifactsSettings]) -> Presigner:
-    """For the bucket that the service made at its start."""
-    settings = make_settings()
-    return Presigner(
-        parse_endpoint(settings.minio_endpoint, secure=False),
-        bucket=settings.minio_bucket,
-        region=settings.minio_region,
-        access_key=settings.minio_access_key.get_secret_value(),
-        secret_key=settings.minio_secret_key.get_secret_value(),
-    )
 
 
 @pytest.fixture
@@ -75,7 +64,7 @@ async def test_signed_headers_must_be_sent_as_they_were_signed(
 ) -> None:
     async with http.put(sign(presigner, "PUT", name, headers=signed), data=BODY, headers=sent) as response:
         assert response.status == 403
-    assert await ObjectStore(http, presigner).head(name) is None
+    assert await ObjectStore(http, presigner, timeout_seconds=5).head(name) is None
 
 
 async def test_a_url_serves_one_method_one_object_and_its_time(
@@ -92,7 +81,7 @@ async def test_a_url_serves_one_method_one_object_and_its_time(
 
 
 async def test_the_store_says_what_it_holds(http: aiohttp.ClientSession, presigner: Presigner, name: str) -> None:
-    store = ObjectStore(http, presigner)
+    store = ObjectStore(http, presigner, timeout_seconds=5)
     expected = StoredObject(len(BODY), TEXT)
     assert await store.bucket_exists()
     assert await store.head(name) is None
@@ -111,15 +100,79 @@ async def test_bytes_that_would_compress_well_are_hashed_as_they_were_put(
     body = b"a" * 3_000_000
     await put(http, presigner, name, body)
     expected = StoredObject(len(body), TEXT)
-    found = await ObjectStore(http, presigner).sha256(name, expected=expected)
+    found = await ObjectStore(http, presigner, timeout_seconds=5).sha256(name, expected=expected)
     assert found == (expected, sha256(body).hexdigest())
+
+
+async def test_a_put_that_is_signed_for_a_hash_takes_no_other_bytes(
+    http: aiohttp.ClientSession, presigner: Presigner, name: str
+) -> None:
+    """So a grant that is used once more cannot change what was verified."""
+    headers = {"Content-Type": TEXT, "x-amz-checksum-sha256": b64encode(sha256(BODY).digest()).decode()}
+
+    async def put(body: bytes) -> int:
+        async with http.put(sign(presigner, "PUT", name, headers=headers), data=body, headers=headers) as response:
+            return response.status
+
+    assert await put(b"OTHER BYTE") == 400
+    assert await ObjectStore(http, presigner, timeout_seconds=5).head(name) is None
+    assert await put(BODY) == 200
+    assert await put(b"OTHER BYTE") == 400
+    async with http.get(sign(presigner, "GET", name)) as response:
+        assert await response.read() == BODY
+
+
+async def test_objects_are_listed_by_what_their_names_begin_with(
+    http: aiohttp.ClientSession, presigner: Presigner
+) -> None:
+    folder = f"conformance/{uuid4()}"
+    names = sorted(f"{folder}/{n}/a & b.txt" for n in range(5))
+    for each in (*names, f"{folder}-other/x.txt"):
+        await put(http, presigner, each)
+    store = ObjectStore(http, presigner, timeout_seconds=5)
+    assert [(listed.object_name, listed.size_bytes) async for listed in store.list(f"{folder}/")] == [
+        (each, len(BODY)) for each in names
+    ]
+    assert [listed async for listed in store.list(f"{folder}/none")] == []
+
+
+async def test_a_long_list_comes_whole_page_by_page_though_it_is_deleted_from_meanwhile(
+    http: aiohttp.ClientSession, presigner: Presigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = f"conformance/{uuid4()}/"
+    names = [f"{folder}{n}.txt" for n in range(5)]
+    for each in names:
+        await put(http, presigner, each)
+    monkeypatch.setattr(object_listing, "_PAGE_LENGTH", 2)
+    store = ObjectStore(http, presigner, timeout_seconds=5)
+    seen = []
+    async for listed in store.list(folder):
+        seen.append(listed.object_name)
+        await store.delete(listed.object_name)
+    assert seen == names
+    assert [listed async for listed in store.list(folder)] == []
+
+
+async def test_a_bucket_that_is_not_there_is_no_empty_one(
+    http: aiohttp.ClientSession, make_settings: Callable[..., ArtifactsSettings]
+) -> None:
+    settings = make_settings()
+    elsewhere = Presigner(
+        parse_endpoint(settings.minio_endpoint, secure=False),
+        bucket="nobody-made-this",
+        region=settings.minio_region,
+        access_key=settings.minio_access_key.get_secret_value(),
+        secret_key=settings.minio_secret_key.get_secret_value(),
+    )
+    with pytest.raises(StorageUnavailableError):
+        [_ async for _ in ObjectStore(http, elsewhere, timeout_seconds=5).list("jobs/")]
 
 
 async def test_a_store_that_is_not_there_is_unavailable(http: aiohttp.ClientSession) -> None:
     nowhere = parse_endpoint("127.0.0.1:1", secure=False)
     presigner = Presigner(nowhere, bucket="b", region="us-east-1", access_key="a", secret_key="s")
     with pytest.raises(StorageUnavailableError) as caught:
-        await ObjectStore(http, presigner).head("secret-name")
+        await ObjectStore(http, presigner, timeout_seconds=5).head("secret-name")
     assert "Signature" not in repr(caught.value)
     assert "Signature" not in str(caught.value)
 

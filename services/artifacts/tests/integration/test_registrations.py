@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 from artifacts_harness import Attempt, Service, output
+from retention_harness import Bucket
 
+from artifacts.object_names import output_name
 from contracts import artifacts_api as api
 from contracts.ids import AttemptId, UserId
 from contracts.outputs import ArtifactKind, OutputFile
@@ -38,21 +40,50 @@ async def test_registering_again_and_at_once_changes_nothing(service: Service, a
     assert len(await service.artifacts_of(attempt.job_id, attempt.user_id, attempt.attempt_id)) == 1
 
 
-async def test_a_file_uploaded_anew_replaces_its_registration(service: Service, attempt: Attempt) -> None:
-    for data in (GLB, GLB[::-1]):
-        await attempt.upload(service, {output(data): data})
-        assert (await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(output(data)))).status == 200
+async def test_what_an_attempt_has_registered_never_changes(service: Service, attempt: Attempt) -> None:
+    """Two workers may run the same attempt for a moment, and no two runs of an engine make the same bytes."""
+    first, second = output(GLB), output(GLB[::-1])
+    await attempt.upload(service, {first: GLB})
+    await attempt.upload(service, {second: GLB[::-1]})
+    assert (await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(first))).status == 200
+    answer = await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(second))
+    assert (answer.status, answer.body["code"]) == (409, "output_already_registered")
     (model,) = await service.artifacts_of(attempt.job_id, attempt.user_id, attempt.attempt_id)
-    assert model.sha256 == sha256(GLB[::-1]).hexdigest()
+    assert model.sha256 == sha256(GLB).hexdigest()
+    assert (await service.get(model.url))[1] == GLB
+
+
+async def test_of_two_different_registrations_at_the_same_moment_one_is_refused(
+    service: Service, attempt: Attempt
+) -> None:
+    contents = [GLB + bytes([n]) for n in range(8)]
+    for data in contents:
+        await attempt.upload(service, {output(data): data})
+    questions = [attempt.registration_request(output(data)) for data in contents]
+    answers = await asyncio.gather(*(service.ask(api.REGISTRATIONS_PATH, question) for question in questions))
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 7
+    (model,) = await service.artifacts_of(attempt.job_id, attempt.user_id, attempt.attempt_id)
+    winner = contents[[answer.status for answer in answers].index(200)]
+    assert model.sha256 == sha256(winner).hexdigest()
+    assert (await service.get(model.url))[1] == winner
+
+
+async def test_a_grant_used_once_more_does_not_change_the_file_that_was_registered(
+    service: Service, attempt: Attempt
+) -> None:
+    question = attempt.grant_request(output(GLB))
+    (upload,) = (await service.ask(api.OUTPUT_GRANTS_PATH, question)).read(api.OutputGrant).uploads
+    assert await service.put(upload.url, GLB, upload.headers) == 200
+    assert (await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(output(GLB)))).status == 200
+    assert await service.put(upload.url, GLB[::-1], upload.headers) == 400
+    assert await service.put(upload.url, GLB, upload.headers) == 200
+    (model,) = await service.artifacts_of(attempt.job_id, attempt.user_id, attempt.attempt_id)
+    assert (await service.get(model.url))[1] == GLB
 
 
 @pytest.mark.parametrize(
     ("claim", "quality"),
-    [
-        ({"sha256": sha256(b"other").hexdigest()}, "SHA-256"),
-        ({"size_bytes": len(GLB) - 1}, "size"),
-        ({"content_type": "model/gltf+json"}, "content type"),
-    ],
+    [({"size_bytes": len(GLB) - 1}, "size"), ({"content_type": "model/gltf+json"}, "content type")],
 )
 async def test_what_is_stored_otherwise_than_claimed_is_not_registered(
     service: Service, attempt: Attempt, claim: dict[str, Any], quality: str
@@ -64,11 +95,18 @@ async def test_what_is_stored_otherwise_than_claimed_is_not_registered(
     assert await service.artifacts_of(attempt.job_id, attempt.user_id, attempt.attempt_id) == ()
 
 
-async def test_bytes_tampered_with_after_the_upload_are_noticed(service: Service, attempt: Attempt) -> None:
-    tampered = GLB[:-1] + b"!"
-    await attempt.upload(service, {output(tampered): tampered})
+async def test_a_hash_that_nothing_was_uploaded_with_is_missing(service: Service, attempt: Attempt) -> None:
+    await attempt.upload(service, {output(GLB): GLB})
+    claim = output(GLB, sha256=sha256(b"other").hexdigest())
+    answer = await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(claim))
+    assert (answer.status, answer.body["code"]) == (404, "output_missing")
+
+
+async def test_bytes_that_went_bad_in_the_store_are_noticed(service: Service, bucket: Bucket, attempt: Attempt) -> None:
+    await bucket.put(output_name(attempt.job_id, attempt.attempt_id, output(GLB)), GLB[:-1] + b"!", "model/gltf-binary")
     answer = await service.ask(api.REGISTRATIONS_PATH, attempt.registration_request(output(GLB)))
     assert (answer.status, answer.body["code"]) == (409, "output_mismatch")
+    assert "SHA-256" in answer.body["detail"]
 
 
 async def test_one_missing_output_keeps_all_from_being_registered(service: Service, attempt: Attempt) -> None:

@@ -23,7 +23,7 @@ async def test_the_migrations_make_the_tables_as_they_are_described(database_url
 
 async def test_the_service_is_ready_when_all_it_needs_answers(service: Service) -> None:
     status, body = await service.health()
-    assert (status, set(body["checks"])) == (200, {"database", "bus", "bucket"})
+    assert (status, set(body["checks"])) == (200, {"consumers", "database", "bus", "bucket"})
 
 
 async def test_a_second_start_finds_the_bucket_made(

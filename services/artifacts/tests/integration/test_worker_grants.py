@@ -41,14 +41,18 @@ async def test_outputs_go_into_the_attempts_own_folder(service: Service, attempt
     grant = (await service.ask(api.OUTPUT_GRANTS_PATH, question)).read(api.OutputGrant)
     assert [upload.name for upload in grant.uploads] == ["model.glb", "preview.png"]
     for upload in grant.uploads:
-        assert f"/jobs/{attempt.job_id}/{attempt.attempt_id}/{upload.name}?" in upload.url
+        assert f"/jobs/{attempt.job_id}/{attempt.attempt_id}/" in upload.url
+        assert f"/{upload.name}?" in upload.url
 
 
-async def test_the_store_takes_exactly_the_type_and_size_that_were_granted(service: Service, attempt: Attempt) -> None:
+async def test_the_store_takes_exactly_the_type_size_and_bytes_that_were_granted(
+    service: Service, attempt: Attempt
+) -> None:
     question = attempt.grant_request(output(GLB))
     upload = (await service.ask(api.OUTPUT_GRANTS_PATH, question)).read(api.OutputGrant).uploads[0]
     assert await service.put(upload.url, GLB + b"more", upload.headers | {"Content-Length": str(len(GLB) + 4)}) == 403
     assert await service.put(upload.url, GLB, upload.headers | {"Content-Type": "text/html"}) == 403
+    assert await service.put(upload.url, GLB[::-1], upload.headers) == 400
     assert await service.put(upload.url, GLB, upload.headers) == 200
 
 

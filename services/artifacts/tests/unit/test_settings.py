@@ -51,9 +51,20 @@ def test_origins_are_read_from_commas_and_from_json(text: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "changes", [{"worker_token": "g" * 16}, {"gateway_token": "short"}, {"minio_bucket": "Bad_Bucket"}]
+    "changes",
+    [
+        {"worker_token": "g" * 16},
+        {"gateway_token": "short"},
+        {"minio_bucket": "Bad_Bucket"},
+        {"upload_retention_hours": 0},
+        {"job_retention_days": -1},
+        # A fenced worker's grant would outlive the sweep of its folder.
+        {"loser_retention_hours": 1},
+        {"worker_grant_ttl_seconds": 24 * 3600},
+        {"job_retention_days": 0.01},
+    ],
 )
-def test_unsafe_values_are_refused_at_start(changes: dict[str, str]) -> None:
+def test_unsafe_values_are_refused_at_start(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         settings(**changes)
 
@@ -62,3 +73,7 @@ def test_no_secret_shows_in_the_settings() -> None:
     shown = repr(settings())
     secrets = ("gateway_token", "worker_token", "minio_access_key", "minio_secret_key")
     assert not [name for name in secrets if REQUIRED[name] in shown]
+
+
+def test_jobs_may_be_kept_for_ever() -> None:
+    assert settings(job_retention_days=0).job_retention_days == 0
