@@ -1,4 +1,4 @@
-"""The command line: `python -m devstack up | demo | migrations-check`."""
+"""The command line: `python -m devstack up | demo | dlq | migrations-check`."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from devstack.console import ProcessConsole, messages_shown
 from devstack.demo import demo
+from devstack.dlq import dlq
 from devstack.errors import DevstackError
 from devstack.migrations_check import migrations_check
 from devstack.signals import run_until_signalled
@@ -31,6 +32,8 @@ def _run(chosen: argparse.Namespace, root: Path, console: ProcessConsole) -> int
         case "demo":
             work = demo(root, chosen.image, chosen.out, console.console)
             return run_until_signalled(work, status_when_stopped=130)
+        case "dlq":
+            dlq(root, chosen.arguments)
         case "migrations-check":
             return run_until_signalled(migrations_check(root), status_when_stopped=130)
     raise AssertionError(chosen.command)
@@ -44,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     demonstration = commands.add_parser("demo", help="turn one photo into a 3D model, through the whole system")
     demonstration.add_argument("--image", type=Path, help="a photo (default: the one in tests/assets)")
     demonstration.add_argument("--out", type=Path, help="where to write the model (default: out/<job>.glb)")
+    letters = commands.add_parser("dlq", help="list, show, requeue or discard dead letters", add_help=False)
+    letters.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("migrations-check", help="do the migrations make the tables the code has?")
     return parser
 

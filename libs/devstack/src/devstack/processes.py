@@ -12,6 +12,7 @@ from typing import IO
 
 from devstack.leftovers import forget, record
 from devstack.polling import until
+from devstack.process_tree import descendants, send, stop_tree
 from devstack.state import StateDirectory
 
 Output = Callable[[str], None]
@@ -93,6 +94,7 @@ class RunningProgram:
         if self.exit_status is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(self.program.stop_signal)
+            self.resume()  # one that is paused would not hear it
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), self.program.stop_timeout_seconds)
         return await self.kill()
@@ -105,6 +107,24 @@ class RunningProgram:
         await until(self._group_is_gone, timeout_seconds=_GROUP_END_TIMEOUT_SECONDS)
         forget(self._state.processes, self.name)
         return status
+
+    async def kill_tree(self) -> int:
+        """Like `kill`, but with what it started and put into groups of their own."""
+        self.pause()
+        for pid in descendants(self.pid) if self.exit_status is None else ():
+            send(pid, signal.SIGKILL)
+        return await self.kill()
+
+    def pause(self) -> None:
+        """Freezes it with all it started, until `resume`."""
+        if self.exit_status is None:
+            stop_tree(self.pid)
+
+    def resume(self) -> None:
+        """Lets it go on where it was paused. Idempotent."""
+        if self.exit_status is None:
+            for pid in (*descendants(self.pid), self.pid):
+                send(pid, signal.SIGCONT)
 
     async def _group_is_gone(self) -> bool:
         try:

@@ -1,16 +1,18 @@
 """RabbitMQ from the operating system's `rabbitmq-server` package, as a private node."""
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devstack.addresses import RabbitAddress
+from devstack.embedded import EmbeddedServer
 from devstack.errors import MissingPrerequisiteError
 from devstack.polling import until
 from devstack.ports import is_free
 from devstack.processes import Program, RunningProgram
-from devstack.readiness import speaks_amqp, until_ready
+from devstack.readiness import speaks_amqp
 from devstack.state import StateDirectory
 from devstack.vhosts import ErlangVhosts
 
@@ -22,7 +24,9 @@ _START_TIMEOUT_SECONDS = 90.0
 
 
 @asynccontextmanager
-async def embedded_rabbitmq_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[RabbitAddress]:
+async def embedded_rabbitmq_server(
+    state: StateDirectory, *, durable: bool
+) -> AsyncIterator[EmbeddedServer[RabbitAddress]]:
     """Runs a node of its own on the loopback interface until the block is left; whatever else runs here is left alone.
 
     Without `durable` it is stopped at once, like a power cut, rather than shut down.
@@ -32,19 +36,26 @@ async def embedded_rabbitmq_server(state: StateDirectory, *, durable: bool) -> A
     ports = state.ports("rabbitmq", ("amqp", "dist", "epmd"))
     environment = _environment(state, home, ports)
     _write_configuration(state, home, ports["amqp"])
+    address = RabbitAddress(
+        url=f"amqp://{_USER}:{state.secret('rabbitmq')}@127.0.0.1:{ports['amqp']}/",
+        vhosts=ErlangVhosts(node=_NODE, epmd_port=ports["epmd"], home=home, user=_USER),
+    )
     # Left to itself the node would start a port mapper that outlives it. This one is ours to stop.
     mapper = await RunningProgram.start(_port_mapper(home, environment, ports["epmd"]), state)
     try:
         await until(lambda: _listens(ports["epmd"]), timeout_seconds=10)
-        node = await RunningProgram.start(_node(home, environment), state)
+        node = EmbeddedServer(
+            address,
+            _node(home, environment),
+            state,
+            lambda: speaks_amqp("127.0.0.1", ports["amqp"]),
+            start_timeout_seconds=_START_TIMEOUT_SECONDS,
+            # The node's first start makes the default user and the virtual host "/" from its configuration.
+            forget_everything=lambda: shutil.rmtree(home / "data", ignore_errors=True),
+        )
         try:
-            await until_ready(
-                node, lambda: speaks_amqp("127.0.0.1", ports["amqp"]), timeout_seconds=_START_TIMEOUT_SECONDS
-            )
-            yield RabbitAddress(
-                url=f"amqp://{_USER}:{state.secret('rabbitmq')}@127.0.0.1:{ports['amqp']}/",
-                vhosts=ErlangVhosts(node=_NODE, epmd_port=ports["epmd"], home=home, user=_USER),
-            )
+            await node.start()
+            yield node
         finally:
             await (node.stop() if durable else node.kill())
     finally:

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devstack.addresses import S3Address
-from devstack.processes import Program, RunningProgram
-from devstack.readiness import speaks_http, until_ready
+from devstack.embedded import EmbeddedServer
+from devstack.processes import Program
+from devstack.readiness import speaks_http
 from devstack.state import StateDirectory
 from devstack.stray_sockets import remove_stray_sockets
 
@@ -21,7 +22,7 @@ _START_TIMEOUT_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[S3Address]:
+async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIterator[EmbeddedServer[S3Address]]:
     """Runs SeaweedFS on the loopback interface until the block is left; without `durable` it is ended like by a power cut."""
     home = state.directory("s3")
     remove_stray_sockets(state)
@@ -29,17 +30,19 @@ async def embedded_s3_server(state: StateDirectory, *, durable: bool) -> AsyncIt
     address = S3Address(
         endpoint=f"http://127.0.0.1:{ports['s3.port']}", access_key=_ACCESS_KEY, secret_key=state.secret("s3")
     )
-    server = await RunningProgram.start(_server(home, ports, address), state)
+    server = EmbeddedServer(
+        address,
+        _server(home, ports, address),
+        state,
+        lambda: speaks_http(f"{address.endpoint}/healthz", healthy=True),
+        start_timeout_seconds=_START_TIMEOUT_SECONDS,
+        after_end=lambda: remove_stray_sockets(state),
+    )
     try:
-        await until_ready(
-            server,
-            lambda: speaks_http(f"{address.endpoint}/healthz", healthy=True),
-            timeout_seconds=_START_TIMEOUT_SECONDS,
-        )
-        yield address
+        await server.start()
+        yield server
     finally:
         await (server.stop() if durable else server.kill())
-        remove_stray_sockets(state)
 
 
 def _server(home: Path, ports: dict[str, int], address: S3Address) -> Program:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -14,6 +15,7 @@ from testcontainers.core.exceptions import ContainerStartException
 
 from devstack.addresses import Address, PostgresAddress, RabbitAddress, S3Address, ServerAddresses, ServerKind
 from devstack.containers import container_server, why_no_container
+from devstack.embedded import EmbeddedServer
 from devstack.errors import DevstackError
 from devstack.named import VARIABLES, named_server
 from devstack.postgres import embedded_postgres_server
@@ -64,6 +66,32 @@ async def servers(
             yield await _all_of(launch(ServerKind(kind)) for kind in set(needs))
 
 
+@dataclass(frozen=True)
+class ControlledServers:
+    """The three servers, embedded, in the hands of whoever breaks them."""
+
+    postgres: EmbeddedServer[PostgresAddress]
+    rabbitmq: EmbeddedServer[RabbitAddress]
+    s3: EmbeddedServer[S3Address]
+
+    @property
+    def addresses(self) -> ServerAddresses:
+        return ServerAddresses(postgres=self.postgres.address, rabbitmq=self.rabbitmq.address, s3_store=self.s3.address)
+
+
+@asynccontextmanager
+async def controlled_servers(state_directory: Path, *, durable: bool = True) -> AsyncIterator[ControlledServers]:
+    """Like `servers`, but always our own and embedded: nobody else's are to be killed, and a container is not ours to freeze."""
+    state = StateDirectory(state_directory)
+    with state.claimed():
+        async with (
+            embedded_postgres_server(state, durable=durable) as postgres,
+            embedded_rabbitmq_server(state, durable=durable) as rabbitmq,
+            embedded_s3_server(state, durable=durable) as s3,
+        ):
+            yield ControlledServers(postgres, rabbitmq, s3)
+
+
 async def _all_of(launches: Iterable[Awaitable[Address]]) -> ServerAddresses:
     started = await asyncio.gather(*launches, return_exceptions=True)
     for outcome in started:
@@ -107,11 +135,13 @@ class _Launcher:
                 return await self._running.enter_async_context(container), "in a container"
             except (DockerException, ContainerStartException, DevstackError) as error:
                 reason = str(error)
-        embedded = _embedded(kind, self._state, durable=self._durable)
-        return await self._running.enter_async_context(embedded), f"embedded, as {reason}"
+        embedded = await self._running.enter_async_context(_embedded(kind, self._state, durable=self._durable))
+        return embedded.address, f"embedded, as {reason}"
 
 
-def _embedded(kind: ServerKind, state: StateDirectory, *, durable: bool) -> AbstractAsyncContextManager[Address]:
+def _embedded(
+    kind: ServerKind, state: StateDirectory, *, durable: bool
+) -> AbstractAsyncContextManager[EmbeddedServer[Address]]:
     match kind:
         case ServerKind.POSTGRES:
             return embedded_postgres_server(state, durable=durable)

@@ -55,6 +55,8 @@ class StackSettings:
     """Settings for every service, by the names of their environment. No credentials."""
     extra: Mapping[Service, Mapping[str, str]] = field(default_factory=dict)
     """Settings for one service."""
+    of_process: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Settings for one process, by its name, such as ``gateway-1``."""
     restart_on_crash: bool = False
     """Whether a process that ends by itself, or is killed, is started again."""
 
@@ -76,6 +78,7 @@ class Tokens:
 def service_environment(
     service: Service,
     *,
+    name: str,
     port: int,
     servers: ServerAddresses,
     artifacts_url: str,
@@ -102,7 +105,8 @@ def service_environment(
             environment |= {"GATEWAY_TOKEN": tokens.gateway, "WORKER_TOKEN": tokens.worker}
             environment |= {"BACKEND_CORS_ORIGINS": settings.cors_origins}
             environment |= _storage(servers, settings)
-    return dict(settings.common) | environment | dict(settings.extra.get(service, {}))
+    own = dict(settings.extra.get(service, {})) | dict(settings.of_process.get(name, {}))
+    return dict(settings.common) | environment | own
 
 
 def database_url(admin_url: str, service: Service) -> str:

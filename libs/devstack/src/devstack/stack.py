@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -83,6 +83,28 @@ class Stack:
         """Starts those that do not run, all if none is named. Does not wait: see `wait_ready`."""
         await asyncio.gather(*(process.start() for process in self._chosen(names)))
 
+    async def start_with(self, name: str, environment: Mapping[str, str]) -> None:
+        """Starts the process, if it does not run, with these settings added to its own. Does not wait.
+
+        They count for this one run: whoever starts it next, be it `start` or its restart after a crash, starts it without.
+        """
+        await self._process(name).start(environment)
+
+    async def wait_ended(self, name: str, *, timeout_seconds: float = _READY_TIMEOUT_SECONDS) -> int:
+        """Waits until the present run of the process is over, whatever ends it, and returns its exit status.
+
+        Negative: the signal that ended it. Raises `TimeoutError`. Where the stack restarts what crashes, it soon runs again.
+        """
+        return await self._process(name).wait_ended(timeout_seconds)
+
+    def pause(self, name: str) -> None:
+        """Freezes the process and all it started (SIGSTOP), as a machine that hangs does, until `resume`."""
+        self._process(name).pause()
+
+    def resume(self, name: str) -> None:
+        """Lets a paused process go on. Idempotent."""
+        self._process(name).resume()
+
     async def stop(self, *names: str) -> None:
         """Stops them gracefully, all if none is named. Idempotent."""
         await asyncio.gather(*(process.stop() for process in self._chosen(names)))
@@ -110,6 +132,7 @@ class Stack:
         for service, name in processes:
             environment = service_environment(
                 service,
+                name=name,
                 port=ports[name],
                 servers=self.servers,
                 artifacts_url=artifacts_url,

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from devstack.errors import StartError
 from devstack.polling import until
@@ -43,12 +45,13 @@ class SupervisedProcess:
         """None while it does not run."""
         return self._running.pid if self._running and self._running.exit_status is None else None
 
-    async def start(self) -> None:
-        """Starts it if it does not run; does not wait for it to be ready."""
+    async def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Starts it if it does not run, this once with `environment` added; does not wait for it to be ready."""
         if self.pid is None:
             await self._cancel_watcher()
             self._was_ready = False
-            self._running = await RunningProgram.start(self.program, self._state, self._output)
+            program = replace(self.program, environment={**self.program.environment, **(environment or {})})
+            self._running = await RunningProgram.start(program, self._state, self._output)
             self._watcher = asyncio.create_task(self._watch(self._running))
 
     async def stop(self) -> None:
@@ -61,6 +64,20 @@ class SupervisedProcess:
         """Ends it like a power cut would. It comes back if the stack restarts what crashes."""
         if self._running:
             await self._running.kill()
+
+    async def wait_ended(self, timeout_seconds: float) -> int:
+        """The exit status of the run that is under way, once it is over; raises `TimeoutError`."""
+        if self._running is None:
+            raise LookupError(f"{self.name} was never started")
+        return await asyncio.wait_for(self._running.wait(), timeout_seconds)
+
+    def pause(self) -> None:
+        if self._running:
+            self._running.pause()
+
+    def resume(self) -> None:
+        if self._running:
+            self._running.resume()
 
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Returns once it answers that it is ready; raises `StartError` when it ended instead or the time is over."""

@@ -19,6 +19,7 @@ def environment(service: Service, settings: StackSettings | None = None) -> dict
     superuser = Superuser("admin", "superuser-password", "superuser-key")
     return service_environment(
         service,
+        name=f"{service}-1",
         port=8000,
         servers=SERVERS,
         artifacts_url="http://127.0.0.1:8002",
@@ -77,4 +78,7 @@ def test_common_settings_cannot_override_what_the_stack_decides() -> None:
     assert environment(Service.ORCHESTRATOR, settings)["PORT"] == "8000"
     assert environment(Service.ORCHESTRATOR, settings)["LEASE_TTL_SECONDS"] == "30"
     assert environment(Service.ORCHESTRATOR, settings)["MAX_BATCH"] == "7"
+    own = StackSettings(Path("/state"), superuser, of_process={"orchestrator-1": {"MAX_BATCH": "9"}})
+    assert environment(Service.ORCHESTRATOR, own)["MAX_BATCH"] == "9"
+    assert "MAX_BATCH" not in environment(Service.GATEWAY, own)
     assert "MAX_BATCH" not in environment(Service.GATEWAY, settings)
