@@ -7,6 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON_IN_VENV := .venv/bin/python
 RABBITMQ := /usr/lib/rabbitmq/bin/rabbitmq-server
+FAKETIME := /usr/bin/faketime
 PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 CODE := deploy libs services tests
 SOURCES := $(wildcard libs/*/src services/*/src)
@@ -15,7 +16,7 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 TEST_PROCESSES ?= auto
 ARGS ?=
 
-.PHONY: help setup demo up test check fix specs bench lock clean
+.PHONY: help setup demo up dlq test chaos check fix specs bench lock clean
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +29,14 @@ demo: setup ## Turn a photo into a 3D model through the whole system: IMAGE=phot
 up: setup ## Run the system in the foreground: PORT=8000 RELOAD=1 WORKERS=1 GATEWAYS=1
 	@$(PYTHON_IN_VENV) -m devstack up
 
-test: setup tests/gltf/node_modules/.installed ## Run every test, on real servers: ARGS="-k lifecycle" TEST_PROCESSES=2
+dlq: setup ## Messages that could not be handled: ARGS="show orchestrator.requests", ARGS="requeue … --id …"
+	@$(PYTHON_IN_VENV) -m devstack dlq $(ARGS)
+
+test: setup $(FAKETIME) tests/gltf/node_modules/.installed ## Run every test, on real servers: ARGS="-k lifecycle" TEST_PROCESSES=2
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+chaos: setup $(FAKETIME) ## Break the whole system while it works, then say what became of every job: SEED=1 MINUTES=2
+	@$(PYTHON_IN_VENV) tests/chaos/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),2)
 
 check: setup ## Format, lint, types, import contracts, drift of specs and migrations
 	.venv/bin/ruff format --check --quiet $(CODE)
@@ -63,6 +70,10 @@ clean: ## Remove everything that was made here: environment, caches, data of the
 
 $(RABBITMQ):
 	@deploy/install-os-packages.sh rabbitmq-server
+
+# Only for clocks that are wrong by intent. Where it cannot be had, the chaos run says that they are right.
+$(FAKETIME):
+	@deploy/install-os-packages.sh faketime || echo 'Going on without faketime: no clock will be wrong.'
 
 # Node.js comes from a wheel in .venv; only the tests of the models' files need it.
 tests/gltf/node_modules/.installed: tests/gltf/package-lock.json | .venv/.installed
