@@ -3,6 +3,7 @@
 import pytest
 from steps import Raw, eventually, over, running, simulated
 
+from contracts.jobs import LONGEST_TIMEOUT_SECONDS
 from devstack.api_client import ApiClient, ApiProblemError
 from devstack.stack import Stack
 
@@ -121,6 +122,17 @@ async def test_a_queue_deadline_fails_a_job_that_waited_too_long(api: ApiClient,
     assert (job["status"], job["error"]["code"], job["attempt"]) == ("FAILED", "queue_timeout", 0)
 
 
+async def test_the_longest_deadlines_that_are_taken_are_ones_the_whole_system_can_keep(
+    api: ApiClient, raw: Raw
+) -> None:
+    limits = {"queue_timeout_seconds": LONGEST_TIMEOUT_SECONDS, "execution_timeout_seconds": LONGEST_TIMEOUT_SECONDS}
+    body = {"model_id": "simulated-v1", "input_params": {"duration_seconds": 0}} | limits
+    _, _, job = await raw("POST", "/jobs/", json=body)
+    assert (await over(api, job["id"]))["status"] == "SUCCEEDED"
+    status, _, problem = await raw("POST", "/jobs/", json=body | {"queue_timeout_seconds": 1e300})
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/queue_timeout_seconds")
+
+
 async def test_the_job_of_a_killed_worker_runs_again_elsewhere(api: ApiClient, stack: Stack) -> None:
     job_id = await simulated(api, duration_seconds=4, steps=4)
     await running(api, job_id)
@@ -131,6 +143,21 @@ async def test_the_job_of_a_killed_worker_runs_again_elsewhere(api: ApiClient, s
     lost = next(event for event in await api.events(job_id) if event["type"] == "job.retry_scheduled")
     assert lost["payload"]["failure"]["code"] == "worker_lost"
     await api.fetch(await api.download_url(job_id))
+    await stack.wait_ready()
+
+
+async def test_the_cancel_of_a_job_whose_worker_is_gone_ends_with_the_lease(
+    api: ApiClient, raw: Raw, stack: Stack
+) -> None:
+    job_id = await simulated(api, duration_seconds=600, steps=600)
+    await running(api, job_id)
+    await stack.kill("gpu_worker-1")
+    status, _, _ = await raw("POST", f"/jobs/{job_id}/cancel")
+    assert status == 202
+    assert (await over(api, job_id))["status"] == "CANCELLED"
+    kinds = [event["type"] for event in await api.events(job_id)]
+    assert kinds[-2:] == ["job.cancelling", "job.cancelled"], "nobody ran it again"
+    await stack.start("gpu_worker-1")
     await stack.wait_ready()
 
 

@@ -10,13 +10,18 @@ from contracts.message import JsonObject, Message, Timestamp, Value
 from contracts.outputs import OutputFile
 from contracts.states import JobStatus, Stage
 
+LONGEST_TIMEOUT_SECONDS = 10 * 366 * 24 * 3600
+"""Ten years: nobody waits longer, and a deadline is still a date that every service can calculate with."""
+
+TimeoutSeconds = Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_SECONDS)]
+
 
 class JobPolicy(Value):
     """How patient to be with a job: the model's entry in the catalogue, lowered by the caller where they asked for it."""
 
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    execution_timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    queue_timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    execution_timeout_seconds: TimeoutSeconds = 3600.0
+    queue_timeout_seconds: TimeoutSeconds | None = None
     """None: a job may wait for ever."""
     retry_backoff_seconds: Annotated[float, Field(ge=0)] = 2.0
     """Before the second attempt; doubled before each further one, with jitter."""

@@ -15,8 +15,8 @@ class ServedModel(Value):
 
 
 class WorkerHeartbeat(Message):
-    """I am here, I serve these models, and I hold these attempts, or have said their success and was not told yet that they are over.
-    Renews the lease of each attempt it names."""
+    """I am here, I serve these models, and I hold these attempts, or have said their success and was not told yet that they are
+    over. Renews the lease of each attempt it names."""
 
     routing_key = "worker.heartbeat"
 

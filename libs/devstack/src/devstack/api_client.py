@@ -51,10 +51,16 @@ class ApiClient:
             await _accept(response)
 
     async def create_job(
-        self, model_id: str, input_params: dict[str, Any], prompt: str | None = None
+        self,
+        model_id: str,
+        input_params: dict[str, Any],
+        *,
+        prompt: str | None = None,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         body = {"model_id": model_id, "input_params": input_params, "prompt": prompt}
-        return await self._call("POST", "/jobs/", body)
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else None
+        return await self._call("POST", "/jobs/", body, headers)
 
     async def job(self, job_id: str) -> dict[str, Any]:
         return await self._call("GET", f"/jobs/{job_id}")
@@ -82,8 +88,10 @@ class ApiClient:
             await _accept(response)
             return await response.read()
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        async with self._api.request(method, self._url + path, json=body) as response:
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        async with self._api.request(method, self._url + path, json=body, headers=headers) as response:
             await _accept(response)
             answer: dict[str, Any] = await response.json()
             return answer

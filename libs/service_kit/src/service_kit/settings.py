@@ -21,6 +21,8 @@ class ServiceSettings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     log_format: LogFormat = LogFormat.JSON
     log_level: str = "INFO"
+    startup_patience_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long the database and the broker are waited for at start, before the process ends with their error."""
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 20.0
     """How long requests, batches and attempts under way may take to finish after SIGTERM."""
     drain_seconds: Annotated[float, Field(ge=0)] = 0.5

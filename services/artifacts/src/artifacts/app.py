@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -30,6 +31,7 @@ from service_kit.bus import Bus
 from service_kit.database import Pool, open_pool
 from service_kit.health import Health, tolerating
 from service_kit.loops import Loop
+from service_kit.startup import once_available
 
 _SERVICE = "artifacts"
 
@@ -41,14 +43,18 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            pool = await open_pool(settings, service=_SERVICE)
+            pool = await once_available(
+                "database",
+                partial(open_pool, settings, service=_SERVICE),
+                patience_seconds=settings.startup_patience_seconds,
+            )
             stack.push_async_callback(pool.close)
             needs, sweeps = await _open(settings, pool, stack), SweepStore(pool)
             bus = Bus(settings.rabbitmq_url.get_secret_value(), service=_SERVICE)
             kept_for = needs.upload_kept_for
             subscribe(bus, store=needs.store, sweeps=sweeps, objects=needs.objects, inputs_kept_for=kept_for)
             stack.push_async_callback(bus.stop)
-            await bus.start()
+            await once_available("broker", bus.start, patience_seconds=settings.startup_patience_seconds)
             bucket = asyncio.create_task(prepare_bucket(_bucket(settings)), name="artifacts.bucket.prepare")
             stack.push_async_callback(_cancel, bucket)
             for loop in _sweeps(settings, sweeps, needs.objects):

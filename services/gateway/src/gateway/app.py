@@ -45,6 +45,7 @@ from service_kit.bus import Bus
 from service_kit.health import Health, tolerating
 from service_kit.ids import new_uuid
 from service_kit.loops import Loop
+from service_kit.startup import once_available
 
 _SHOW_KEPT_SECONDS = 1.0
 
@@ -73,6 +74,7 @@ class _Parts:
     """Everything the gateway consists of, wired; nothing is open before `lifespan`."""
 
     def __init__(self, settings: GatewaySettings) -> None:
+        self._startup_patience_seconds = settings.startup_patience_seconds
         self.database = Database(settings)
         self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gateway")
         self.artifacts = ArtifactsClient(
@@ -131,13 +133,13 @@ class _Parts:
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         """Opens from the inside out, closes in the reverse order: what is under way still finds what it needs."""
         async with AsyncExitStack() as closing:
-            await self.database.open()
+            await once_available("database", self.database.open, patience_seconds=self._startup_patience_seconds)
             closing.push_async_callback(self.database.close)
             await self.artifacts.start()
             closing.push_async_callback(self.artifacts.stop)
             closing.push_async_callback(self.project_events.close)
             closing.push_async_callback(self.show_jobs.close)
-            await self.bus.start()
+            await once_available("broker", self.bus.start, patience_seconds=self._startup_patience_seconds)
             closing.push_async_callback(self.bus.stop)
             closing.push_async_callback(self.create_job.close)
             for loop in self._loops:

@@ -7,13 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from contracts.artifacts_api import ImageType
-from contracts.jobs import JobPolicy
+from contracts.jobs import JobPolicy, TimeoutSeconds
 from contracts.message import JsonObject
 from service_kit.problems import Problem
 
 _LARGEST_INTEGER = 2**63 - 1
-_LONGEST_TIMEOUT_SECONDS = 10 * 366 * 24 * 3600
-"""Ten years: nobody waits longer, and a deadline still is a date that every service can calculate with."""
 _NO_NULL_CHARACTER = {"pattern": "^[^\\u0000]*$"}
 """For the description; `_check_storable` refuses it in every text of a body."""
 
@@ -34,20 +32,12 @@ class JobBody(RequestBody):
         str | None, Field(description="Required by text models.", json_schema_extra=_NO_NULL_CHARACTER)
     ] = None
     queue_timeout_seconds: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            le=_LONGEST_TIMEOUT_SECONDS,
-            description="Fail the job if it waits longer. Can only shorten the model's own limit.",
-        ),
+        TimeoutSeconds | None,
+        Field(description="Fail the job if it waits longer. Can only shorten the model's own limit."),
     ] = None
     execution_timeout_seconds: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            le=_LONGEST_TIMEOUT_SECONDS,
-            description="Stop an attempt that runs longer. Can only shorten the model's own limit.",
-        ),
+        TimeoutSeconds | None,
+        Field(description="Stop an attempt that runs longer. Can only shorten the model's own limit."),
     ] = None
 
     def lowered(self, policy: JobPolicy) -> JobPolicy:

@@ -1,5 +1,6 @@
 """What holds for every route: keys, CORS, errors, slashes, description."""
 
+from http import HTTPStatus
 from typing import Any
 
 import jsonschema
@@ -71,6 +72,27 @@ async def test_unknown_paths_and_methods_are_problems_too(admin: Any) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/jobs", "GET, POST"),
+        ("/jobs/", "GET, POST"),
+        ("/jobs/upload-ticket", "POST"),
+        ("/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44", "GET"),
+        ("/jobs/0198c2f4-5d7e-7c31-9a52-3f1e6d0b7a44/cancel", "POST"),
+    ],
+)
+async def test_method_that_a_path_does_not_offer_is_told_all_that_it_does(admin: Any, path: str, allowed: str) -> None:
+    for method in {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"} - set(allowed.split(", ")):
+        answer = await admin.ask(method, path)
+        assert (answer.status, answer.headers["allow"]) == (405, allowed), method
+
+
+async def test_upload_ticket_is_not_taken_for_a_job_of_that_name(admin: Any) -> None:
+    assert (await admin.get("/jobs/upload-ticket")).body["code"] == "method_not_allowed"
+    assert (await admin.get("/jobs/upload-tickets")).body["code"] == "job_not_found"
+
+
 async def test_only_allowed_origins_may_read_answers_and_errors(admin: Any, stranger: Any) -> None:
     for client, path in ((admin, "/models"), (stranger, "/models"), (admin, "/nothing")):
         for origin in ("https://editor.example", "http://localhost:3000"):
@@ -130,7 +152,9 @@ async def test_description_is_complete(stranger: Any) -> None:
         assert not path.endswith("/")
         for operation in operations.values():
             assert operation["security"] == [{"APIKeyHeader": []}]
+            assert {"401", "413", "503"} <= operation["responses"].keys()
             for status, response in operation["responses"].items():
+                assert "X-Request-Id" in response["headers"]
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"]
                 else:
@@ -138,6 +162,24 @@ async def test_description_is_complete(stranger: Any) -> None:
     for page in ("//docs", "//redoc"):
         assert (await stranger.get(page)).status == 200
     assert (await stranger.get("//")).headers["location"] == "/docs"
+
+
+async def test_description_tells_the_limits_that_are_set(gateway_with: Any, client_of: Any) -> None:
+    async with gateway_with(max_prompt_characters=3) as url:
+        body = (await client_of(url).get("//openapi.json")).body["paths"]["/api/v1/jobs"]["post"]["requestBody"]
+        assert body["content"]["application/json"]["schema"]["properties"]["prompt"]["maxLength"] == 3
+
+
+async def test_example_of_every_problem_is_one(stranger: Any) -> None:
+    description = (await stranger.get("//openapi.json")).body
+    problem = {"$ref": "#/components/schemas/ProblemDetails", "components": description["components"]}
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    example = response["content"]["application/problem+json"]["example"]
+                    jsonschema.validate(example, problem)
+                    assert example["title"] == HTTPStatus(int(status)).phrase
 
 
 async def test_metrics_name_routes_and_not_paths(admin: Any, stranger: Any) -> None:

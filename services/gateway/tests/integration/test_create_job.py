@@ -57,6 +57,9 @@ REFUSED: list[tuple[Any, str, str | None]] = [
     (NAMED | {"input_params": []}, "invalid_request", "/input_params"),
     (NAMED | {"promt": "a chair"}, "invalid_request", "/promt"),
     (NAMED | {"queue_timeout_seconds": 0}, "invalid_request", "/queue_timeout_seconds"),
+    # A deadline that is no date: nobody could have taken the job, which had got its 201.
+    (NAMED | {"queue_timeout_seconds": 1e300}, "invalid_request", "/queue_timeout_seconds"),
+    (NAMED | {"execution_timeout_seconds": 1e300}, "invalid_request", "/execution_timeout_seconds"),
     (b'{"model_id": "simulated-v1", "input_params": {"steps": 1e999}}', "number_too_large", "/input_params/steps"),
     (NAMED | {"input_params": {"steps": 10**30}}, "number_too_large", "/input_params/steps"),
     (NAMED | {"input_params": {"a/b": "\0"}}, "invalid_text", "/input_params/a~1b"),

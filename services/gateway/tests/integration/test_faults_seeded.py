@@ -35,7 +35,7 @@ from service_kit.database import driver_url
 _FIRST, _, _LAST = os.environ.get("FAULT_SEEDS", "1-8").partition("-")
 SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 _KEYS = 12
-_PATIENCE_SECONDS = 40.0
+_PATIENCE_SECONDS = 90.0
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,19 @@ def test_every_described_parameter_of_a_seeded_model_has_a_default() -> None:
         assert entry.parameters_schema["properties"].keys() - {"image_path"} == entry.defaults.keys()
 
 
+@pytest.mark.parametrize("entry", SEEDS.values(), ids=list(SEEDS))
+def test_schema_of_a_seeded_model_allows_no_text_that_no_body_may_contain(entry: CatalogueEntry) -> None:
+    free_texts = {
+        name: schema
+        for name, schema in entry.parameters_schema["properties"].items()
+        if schema["type"] == "string" and "enum" not in schema and name != "image_path"
+    }
+    for schema in free_texts.values():
+        jsonschema.validate("a\n\u2028", schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate("a\0", schema)
+
+
 def test_missing_parameter_is_pointed_at_by_its_own_name() -> None:
     entry = CatalogueEntry(
         ModelId("m"), "M", ModelKind.SIMULATED, {"required": ["steps"]}, defaults={}, policy=JobPolicy()

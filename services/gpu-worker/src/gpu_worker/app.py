@@ -31,6 +31,7 @@ from service_kit.asgi import service_app
 from service_kit.bus import Bus
 from service_kit.crash_points import crash_point
 from service_kit.health import Health, tolerating
+from service_kit.startup import once_available
 
 log = structlog.get_logger()
 
@@ -130,7 +131,7 @@ class Worker:
         subscribe(self.bus, worker_id, self._held, self._reports)
 
     async def start(self) -> None:
-        await self.bus.start()
+        await once_available("broker", self.bus.start, patience_seconds=self._settings.startup_patience_seconds)
         for intake in self.intakes:
             await intake.start()
         # Not before the queues are there: who hears of a worker sends it work.

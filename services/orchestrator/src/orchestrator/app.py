@@ -28,6 +28,7 @@ from service_kit.database import answers, open_pool
 from service_kit.health import Health, tolerating
 from service_kit.keepsake import BrokerMemory
 from service_kit.loops import Loop
+from service_kit.startup import once_available
 
 
 def build_app(settings: OrchestratorSettings) -> FastAPI:
@@ -36,7 +37,11 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            pool = await open_pool(settings, service="orchestrator")
+            pool = await once_available(
+                "database",
+                partial(open_pool, settings, service="orchestrator"),
+                patience_seconds=settings.startup_patience_seconds,
+            )
             stack.push_async_callback(pool.close)
             bus = Bus(settings.rabbitmq_url.get_secret_value(), service="orchestrator")
             relay, availability = Relay(bus, pool), Availability()
@@ -81,7 +86,7 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
 
             # Left in reverse: stop hearing, finish the batches under way, say what they made true, close.
             stack.push_async_callback(bus.stop)
-            await bus.start()
+            await once_available("broker", bus.start, patience_seconds=settings.startup_patience_seconds)
             stack.push_async_callback(relay.close)
             stack.push_async_callback(commits.close)
             stack.push_async_callback(heartbeats.close)

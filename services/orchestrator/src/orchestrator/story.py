@@ -119,6 +119,8 @@ class Story:
         if not handed_back and (not code.is_retryable or failed_attempts >= self.job.spec.policy.max_attempts):
             return self.failed(code, message)
         failed = max(handbacks - _FREE_HANDBACKS, 0) if handed_back else failed_attempts
+        if code is FailureCode.WORKER_LOST and failed == 1:
+            failed = 0  # the job has waited for a whole lease already, and a machine that died says nothing about it
         wait = backoff(self.job.spec.policy, failed, attempt.attempt_id) if failed else timedelta(0)
         retry_at = self._now + wait
         self.job = replace(

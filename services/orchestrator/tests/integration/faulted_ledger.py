@@ -49,18 +49,19 @@ class Watch:
                 self.violations.append(f"{row['job_id']} had ended as {tuple(first)} and became {tuple(row)}")
 
 
-async def is_quiet(pool: Pool, population: Population, heard: Sequence[CloudEvent[JobEvent]]) -> bool:
-    """Whether nothing is left to be done or said."""
-    left: int = await pool.fetchval(
-        """SELECT (SELECT count(*) FROM orchestrator.jobs WHERE status <> ALL($1))
-                + (SELECT count(*) FROM orchestrator.job_events WHERE published_at IS NULL)""",
-        _OVER,
-    )
-    logged = await pool.fetch("SELECT job_id, seq FROM orchestrator.job_events")
+async def unrest(pool: Pool, population: Population, heard: Sequence[CloudEvent[JobEvent]]) -> list[str]:
+    """What is left to be done or said."""
     known = {event.id for event in heard}
-    unheard = any(f"{row['job_id']}/{row['seq']}" not in known for row in logged)
-    jobs: int = await pool.fetchval("SELECT count(*) FROM orchestrator.jobs")
-    return left == 0 and not unheard and jobs == len(population.asked)
+    logged = await pool.fetch("SELECT job_id, seq, published_at FROM orchestrator.job_events")
+    left = {
+        "jobs have not ended": await pool.fetchval(
+            "SELECT count(*) FROM orchestrator.jobs WHERE status <> ALL($1)", _OVER
+        ),
+        "jobs are not known": len(population.asked) - await pool.fetchval("SELECT count(*) FROM orchestrator.jobs"),
+        "events are not marked as said": sum(row["published_at"] is None for row in logged),
+        "events were not heard": sum(f"{row['job_id']}/{row['seq']}" not in known for row in logged),
+    }
+    return [f"{count} {what}" for what, count in left.items() if count]
 
 
 async def violations(pool: Pool, population: Population, heard: Sequence[CloudEvent[JobEvent]]) -> list[str]:

@@ -38,7 +38,7 @@ from devstack.faults.bus import FaultyBus
 from devstack.faults.plan import FaultPlan
 from service_kit.errors import BusUnavailableError
 
-_HEARTBEAT_INTERVAL_SECONDS = 0.1
+_HEARTBEAT_INTERVAL_SECONDS = 0.15
 _SLOTS = 2
 
 
@@ -70,7 +70,7 @@ class Manners:
     execution_timeout_seconds: float
 
 
-MORTAL = Manners((*Conduct, *[Conduct.SUCCEEDS] * 6), lease_ttl_seconds=0.4, execution_timeout_seconds=0.5)
+MORTAL = Manners((*Conduct, *[Conduct.SUCCEEDS] * 6), lease_ttl_seconds=0.6, execution_timeout_seconds=0.6)
 RELIABLE = Manners(tuple(conduct for conduct in MORTAL.conducts if conduct not in _MORTAL), 600.0, 600.0)
 """Whoever starts also reports, and no timer comes to the rescue of a report that was heard and forgotten."""
 

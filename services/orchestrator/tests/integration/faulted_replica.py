@@ -18,7 +18,7 @@ from service_kit.database import open_pool
 
 QUICK: dict[str, Any] = {
     "execution_grace_seconds": 0.0,
-    "sweep_interval_seconds": 0.1,
+    "sweep_interval_seconds": 0.2,
     "redispatch_after_seconds": 0.3,
     "relay_patience_seconds": 0.2,
     "max_batch": 3,  # more commits, more to go wrong

@@ -1,4 +1,4 @@
-"""The orchestrator's process while the broker or the database is gone, or there and silent: unready, alive, and well afterwards."""
+"""The orchestrator as a process while the broker or the database is gone, or silent: unready, alive, and well afterwards."""
 
 import asyncio
 import time

@@ -150,6 +150,24 @@ def test_handed_back_attempts_do_not_use_up_the_allowed_ones() -> None:
     assert job.status is JobStatus.FAILED
 
 
+def test_the_first_worker_a_job_loses_costs_it_no_further_wait_and_the_second_does() -> None:
+    job, _ = after({}, *TAKEN)
+    job = _told(job, LeaseLapsed(JOB, FIRST), HOUR)
+    assert job.not_before == T0 + HOUR
+    for message in (Dispatch(JOB, SECOND), started(JOB, SECOND)):
+        job = _told(job, message, HOUR)
+    job = _told(job, LeaseLapsed(JOB, SECOND), 2 * HOUR)
+    assert job.not_before is not None
+    assert job.not_before > T0 + 2 * HOUR
+
+
+def _told(job: Job, message: Input, since_start: timedelta) -> Job:
+    told = decide(job, message, T0 + since_start, RULES)
+    assert told.verdict is Verdict.APPLIED
+    assert told.job is not None
+    return told.job
+
+
 def test_a_job_that_is_handed_back_again_and_again_waits_longer_and_longer() -> None:
     job, _ = after({}, *TAKEN)
     waits = []

@@ -1,7 +1,7 @@
 """A batch: the jobs it is about, and what it made of them, in one transaction."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from contracts.ids import JobId
@@ -23,7 +23,7 @@ async def commit_turn(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        if not connection.is_closed():
+        with suppress(Exception):  # a connection that was lost has rolled back, and what went wrong is already being raised
             await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")

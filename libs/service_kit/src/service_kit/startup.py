@@ -1,0 +1,45 @@
+"""Starting before what one depends on is there."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aio_pika.exceptions
+import asyncpg
+import structlog
+
+from service_kit.errors import is_operational
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+_WRONG_SETTINGS = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    aio_pika.exceptions.AuthenticationError,
+    aio_pika.exceptions.ProbableAuthenticationError,
+)
+
+
+async def once_available(what: str, open_: Callable[[], Awaitable[T]], *, patience_seconds: float) -> T:
+    """What `open_` returns, as soon as it works. While a dependency is away it is tried again, at most 5 s apart.
+
+    A process that ends instead is started again by its supervisor, and a start costs two seconds of CPU: in an outage all of
+    them would be busy with starting. Raises the last error when the patience is over, and at once what waiting cannot mend: a
+    wrong password, a missing database, a bug.
+    """
+    give_up_at, pause = time.monotonic() + patience_seconds, _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await open_()
+        except Exception as error:
+            if isinstance(error, _WRONG_SETTINGS) or not is_operational(error) or time.monotonic() > give_up_at:
+                raise
+            log.warning("startup.dependency.awaited", what=what, error=repr(error))
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
