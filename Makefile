@@ -16,10 +16,10 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 TEST_PROCESSES ?= auto
 ARGS ?=
 
-.PHONY: help setup demo up dlq test chaos check fix specs bench lock clean
+.PHONY: help setup demo up dlq test chaos check fix specs bench bench-growth lock clean
 
 help: ## Say what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.installed $(if $(RABBITMQ_URL),,$(RABBITMQ)) ## Install what is needed, once (Debian 12, Ubuntu; root or sudo)
 
@@ -55,6 +55,10 @@ specs: setup ## Write specs/ anew from the code: OpenAPI, AsyncAPI, topology
 
 bench: setup ## Measure the whole system: jobs a second, latencies, CPU a job
 	@$(PYTHON_IN_VENV) tests/load/bench.py $(ARGS)
+
+bench-growth: setup ## Measure every hot statement of the orchestrator among JOBS=1000000 jobs
+	@GROWTH_JOBS=$(or $(JOBS),1000000) $(PYTHON_IN_VENV) -m pytest -n0 -q -k what_each_statement_takes \
+	    services/orchestrator/tests/integration/test_growth.py
 
 lock: setup ## Bring requirements.lock up to date with the pyproject files; UPGRADE=1 takes newer versions
 	.venv/bin/uv lock $(if $(UPGRADE),--upgrade)
