@@ -19,6 +19,7 @@ log = structlog.get_logger()
 A = TypeVar("A", bound=BaseModel)
 
 _IDLE_CONNECTION_SECONDS = 60
+_CARRIES_THE_CALLERS_WORDS = {api.UPLOAD_TICKETS_PATH, api.UPLOAD_CHECKS_PATH}
 _PATIENCE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.1
 
@@ -103,7 +104,8 @@ def _refusal(path: str, status: int, body: bytes, pointer: str | None) -> Proble
         problem = _ArtifactsProblem.model_validate_json(body)
     except ValidationError:
         problem = None
-    if status >= 500 or status in {401, 403, 429} or problem is None:
+    is_ours = status >= 500 or status in {401, 403, 429} or path not in _CARRIES_THE_CALLERS_WORDS
+    if is_ours or problem is None:
         code = problem.code if problem else None
         log.error("gateway.artifacts.refused", path=path, status=status, code=code)
         return unavailable("The file storage cannot be used at the moment. Try again shortly.")

@@ -113,6 +113,15 @@ async def test_without_the_artifacts_service_uploads_wait_and_the_rest_works(
         artifacts.is_down = False
 
 
+async def test_artifacts_service_that_does_not_know_the_gateways_question_is_no_mistake_of_the_caller(
+    admin: Any, artifacts: Any, gateway_with: Any, client_of: Any
+) -> None:
+    job_id = await admin.create()
+    async with gateway_with(artifacts_url=f"{artifacts.url}/another-version") as url:
+        answer = await client_of(url).get(f"/jobs/{job_id}/artifacts")
+        assert (answer.status, answer.body["code"]) == (503, "unavailable")
+
+
 DATABASE_ROUTES = [
     ("GET", "/jobs"),
     ("GET", "/jobs/{id}"),

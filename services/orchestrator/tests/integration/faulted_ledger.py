@@ -29,7 +29,7 @@ class Watch:
     async def __call__(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     async def look(self) -> None:
         doubled = await self._pool.fetch(

@@ -101,14 +101,14 @@ async def _what_does_not_settle(
 ) -> list[str]:
     """Nothing, as soon as nothing is left to do; what is left if that does not come."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while left := [
-        *await unrest(pool, population, heard),
-        *(f"{bus.handling} deliveries are not answered" for bus in buses if bus.handling),
-        *await _left(channel),
-    ]:
+    while left := (
+        await unrest(pool, population, heard)
+        or [f"{bus.handling} deliveries are not answered" for bus in buses if bus.handling]
+        or await _left(channel)
+    ):
         if time.monotonic() > deadline:
             return [f"even in the end {sentence}" for sentence in left]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
     return []
 
 
