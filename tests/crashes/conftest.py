@@ -76,5 +76,11 @@ async def database(own_servers: ServerAddresses, stack: Stack) -> AsyncIterator[
 async def system(
     *, own_servers: ServerAddresses, stack: Stack, clients: Clients, witness: Witness, database: asyncpg.Pool
 ) -> System:
+    # Workers are frozen while jobs are handed out to them. Their tasks must not count as lost meanwhile and go to another.
+    await stack.stop("orchestrator-1")
+    await stack.start_with("orchestrator-1", {"REDISPATCH_AFTER_SECONDS": "60"})
+    await stack.wait_ready("orchestrator-1")
     in_dead_hands = await kill_workers(stack, clients, witness, database)
+    await stack.restart("orchestrator-1")
+    await stack.wait_ready("orchestrator-1")
     return System(own_servers, stack, clients, witness, database, in_dead_hands)

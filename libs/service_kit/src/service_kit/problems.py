@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details: a stable code, a sentence that says what to do, the request's id."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -82,12 +83,17 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"pointer": "/" + "/".join(map(str, item["loc"][1:])), "in": str(item["loc"][0]), "detail": item["msg"]}
-        for item in error.errors()
+        {"pointer": _pointer(item["loc"]), "in": str(item["loc"][0]), "detail": item["msg"]} for item in error.errors()
     ]
     first = errors[0]
     detail = f"{first['in']}{first['pointer'] if first['pointer'] != '/' else ''}: {first['detail']}"
     return _answer(request, Problem(422, "invalid_request", detail), errors=errors)
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    where, *names = map(str, location)
+    # A parameter has a name and no parts: what pydantic adds there is which of several types it tried.
+    return "/" + "/".join(names if where == "body" else names[:1])
 
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}

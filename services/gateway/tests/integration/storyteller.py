@@ -14,7 +14,7 @@ from contracts import jobs, topology
 from contracts.cloudevents import CloudEvent, wrap
 from contracts.failures import FailureCode
 from contracts.ids import JobId
-from contracts.jobs import JobCancelRequested, JobEvent, JobRequested
+from contracts.jobs import JobCancelRequested, JobEvent, JobRequested, JobSpec
 from contracts.states import JobStatus, Stage
 from devstack.faults.bus import FaultyBus
 from devstack.faults.plan import FaultPlan
@@ -40,6 +40,12 @@ class Storyteller:
         """Whether all stories are told to their end."""
         return not self._tasks and all(log[-1].state.status.is_terminal for log in self.logs.values())
 
+    def take_on(self, job: JobSpec) -> None:
+        """Lives the job's life; said again, tells it again."""
+        if job.job_id not in self.logs:
+            self.logs[job.job_id] = self._life(Facts(job))
+        self._tell(self.logs[job.job_id])
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -47,10 +53,7 @@ class Storyteller:
 
     async def _on_requested(self, events: Sequence[CloudEvent[JobRequested]]) -> None:
         for event in events:
-            job = event.data.job
-            if job.job_id not in self.logs:
-                self.logs[job.job_id] = self._life(Facts(job))
-            self._tell(self.logs[job.job_id])
+            self.take_on(event.data.job)
 
     async def _on_cancel_requested(self, events: Sequence[CloudEvent[JobCancelRequested]]) -> None:
         for event in events:

@@ -85,7 +85,7 @@ async def test_an_event_is_confirmed_once_and_told_again_on_request(pool: Pool) 
         events = [(event.job_id, event.seq) for event, _ in await store.unpublished(connection, 0, 100)]
         assert events == [(JOB, 1), (JOB, 2), (JOB, 3)]
         assert len(await store.unpublished(connection, 0, 2)) == 2
-        await store.mark_published(connection, events[:2])
+        await store.mark_published(connection, [store.Confirmed(*event, generation=0) for event in events[:2]])
         assert [event.seq for event, _ in await store.unpublished(connection, 0, 100)] == [3]
         assert [event.seq for event, _ in await store.log_of(connection, [JOB])] == [1, 2, 3]
 

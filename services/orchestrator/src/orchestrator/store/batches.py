@@ -23,7 +23,9 @@ async def commit_turn(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # a connection that was lost has rolled back, and what went wrong is already being raised
+        with suppress(
+            Exception
+        ):  # a connection that was lost has rolled back, and what went wrong is already being raised
             await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")
