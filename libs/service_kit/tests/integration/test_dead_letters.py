@@ -61,7 +61,7 @@ async def until_dead(broker: Broker, count: int) -> None:
 
 
 async def ids_left(broker: Broker, count: int) -> list[str | None]:
-    """The ids of the dead letters, in order, once there are so many (what was put back is there a moment later). Takes them out."""
+    """The ids of the dead letters, in order, once there are so many: what was put back is there a moment later. Takes them."""
     await until_dead(broker, count)
     return [(await broker.take(DEAD_REQUESTS)).message_id for _ in range(await broker.count(DEAD_REQUESTS))]
 

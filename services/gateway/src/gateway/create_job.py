@@ -130,7 +130,9 @@ class CreateJob:
             await self._publishing.submit(request_event(job))
         except BusUnavailableError as error:
             log.warning("gateway.job.refused", job_id=str(job.job_id), error=str(error))
-            raise unavailable("The job could not be handed over, so it does not exist. Try again shortly.") from None
+            # Most likely there is no job. But a confirm may be lost on its way, and then there is one.
+            detail = "The job was not handed over. Try again shortly; with an Idempotency-Key it is not made twice."
+            raise unavailable(detail) from None
         crash_point("gateway.after_publish_before_view")
         JOBS_CREATED.labels(job.model_id).inc()
         is_new = await self._show_job(job)
