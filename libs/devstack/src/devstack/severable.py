@@ -14,6 +14,7 @@ class SeverableWay:
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
         self._server: asyncio.Server | None = None
+        self._mending = asyncio.Lock()
         self._port = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
@@ -42,9 +43,10 @@ class SeverableWay:
         """Accepts connections, forwards at once what they carry."""
         self._delay_seconds = 0.0
         self._flowing.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._forward, "127.0.0.1", self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+        async with self._mending:  # two may come to mend it at the same moment
+            if self._server is None:
+                self._server = await asyncio.start_server(self._forward, "127.0.0.1", self._port)
+                self._port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
         """Ends every connection at once and accepts no new ones, until `mend`."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from service_kit.errors import OperationalError, is_operational
+from service_kit.errors import OperationalError, is_operational, only_our_cancellation
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +69,9 @@ class Batcher(Generic[T, R]):
 
     async def _run(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            results = await self._process([item for item, _ in batch])
+            with only_our_cancellation():
+                results = await self._process([item for item, _ in batch])
+            answers = list(zip(batch, results, strict=True))  # one result per item is the contract
         except Exception as error:
             if len(batch) == 1 or is_operational(error):
                 for _, future in batch:
@@ -81,6 +83,6 @@ class Batcher(Generic[T, R]):
             await self._run(batch[:middle])
             await self._run(batch[middle:])
             return
-        for (_, future), result in zip(batch, results, strict=True):  # strict: one result per item is the contract
+        for (_, future), result in answers:
             if not future.done():
                 future.set_result(result)

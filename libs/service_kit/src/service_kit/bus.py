@@ -17,7 +17,7 @@ from contracts.topology import Exchange, Queue, QueueKind
 from service_kit.consumer import Consumer, give_back
 from service_kit.crash_points import crash_point
 from service_kit.dead_letters.letter import dead_letter, message_id_of
-from service_kit.errors import BusUnavailableError
+from service_kit.errors import BusUnavailableError, only_our_cancellation
 from service_kit.find_handler import Handler
 from service_kit.metrics import DEAD_LETTERS
 from service_kit.session_keeper import SessionKeeper
@@ -190,9 +190,10 @@ class Bus:
     ) -> None:
         session = await self._sessions.current()
         try:
-            await session.exchanges[exchange].publish(
-                message, routing_key, mandatory=mandatory, timeout=_CONFIRM_TIMEOUT_SECONDS
-            )
+            with only_our_cancellation():
+                await session.exchanges[exchange].publish(
+                    message, routing_key, mandatory=mandatory, timeout=_CONFIRM_TIMEOUT_SECONDS
+                )
         except Exception as error:
             self._sessions.look()
             # aio-pika raises RuntimeError and others besides AMQPError when it publishes into a closing channel.

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from yarl import URL
 
 from contracts.topology import Exchange
+from service_kit.errors import only_our_cancellation
 
 log = structlog.get_logger()
 
@@ -66,8 +67,9 @@ class Session:
     @asynccontextmanager
     async def question(self, *, within_seconds: float = _QUESTION_TIMEOUT_SECONDS) -> AsyncIterator[AbstractChannel]:
         """A channel for what may be refused: a refusal closes its channel, and nobody else must notice."""
-        async with asyncio.timeout(within_seconds), self._connection.channel() as channel:
-            yield channel
+        with only_our_cancellation():
+            async with asyncio.timeout(within_seconds), self._connection.channel() as channel:
+                yield channel
 
     async def is_blocked(self) -> bool:
         """Whether the broker takes nothing from us for now because it runs out of memory or disk. To reconnect would not help."""

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aio_pika.exceptions
 import aiohttp
@@ -15,6 +17,26 @@ class OperationalError(Exception):
 
 class BusUnavailableError(OperationalError):
     """RabbitMQ did not confirm the message in time. It may or may not have been stored."""
+
+
+class ForeignCancellationError(OperationalError):
+    """What was awaited was cancelled, and not because anybody cancelled us."""
+
+
+@contextmanager
+def only_our_cancellation() -> Iterator[None]:
+    """Turns a `CancelledError` that nobody asked for into an operational error.
+
+    A process that was frozen for long finds its connection stuck, and aiormq then gives all who wait on it a `CancelledError`.
+    Taken for our own it would end loops and leave callers waiting for ever, for no `except Exception` sees it.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ForeignCancellationError from error
 
 
 _OPERATIONAL = (

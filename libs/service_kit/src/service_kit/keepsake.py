@@ -1,9 +1,13 @@
 """Notices that a broker has lost what it held: a node that was reset, a disk that was replaced, a virtual host made anew."""
 
+import asyncio
+
 import aio_pika
 
 from contracts.topology import Keepsake
 from service_kit.bus import Bus
+
+_LOOK_AGAIN_SECONDS = 1.0
 
 
 class BrokerMemory:
@@ -17,7 +21,13 @@ class BrokerMemory:
         self._keepsake = keepsake
 
     async def is_intact(self) -> bool:
-        """Whether the keepsake is still there."""
+        """Whether the keepsake is still there. If not, it is looked for twice: another replica may just have it in its hands."""
+        if await self._is_there():
+            return True
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return await self._is_there()
+
+    async def _is_there(self) -> bool:
         async with self._bus.question() as channel:
             queue = await self._declare(channel)
             if queue.declaration_result.message_count:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from service_kit.errors import is_operational
+from service_kit.errors import is_operational, only_our_cancellation
 
 log = structlog.get_logger()
 
@@ -54,7 +54,8 @@ class Loop:
             await self._rest(failures)
         while not self._stopping:  # a step may swallow its cancellation: libraries do where they close a channel
             try:
-                await self._step()
+                with only_our_cancellation():
+                    await self._step()
                 failures = 0
             except Exception as error:
                 failures += 1

@@ -14,7 +14,7 @@ from contracts.topology import Exchange, Queue, QueueKind
 from service_kit.bus_session import Session
 from service_kit.consumer import PREFETCH, Consumer
 from service_kit.declare import declare_exchanges, declare_queue
-from service_kit.errors import BusUnavailableError, OperationalError
+from service_kit.errors import BusUnavailableError, OperationalError, only_our_cancellation
 from service_kit.loops import Loop
 
 log = structlog.get_logger()
@@ -184,7 +184,8 @@ class SessionKeeper:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
                 pause = min(max(pause * 2, 0.25), _LONGEST_PAUSE_SECONDS)
                 try:
-                    await self._open()
+                    with only_our_cancellation():
+                        await self._open()
                 except Exception as error:
                     log.warning("bus.session.not_opened", refused=self._is_refused, error=repr(error))
             log.info("bus.session.opened", after_seconds=round(time.monotonic() - lost_at, 3))

@@ -135,6 +135,11 @@ SELECT job_id FROM artifacts.outcomes JOIN unnest($1::uuid[], $2::timestamptz[])
 WHERE queued_at > ended_at + $3::interval
 """
 
+_CLAIM_REOPENED = """
+UPDATE artifacts.outcomes SET claimed_until = now() + $2::interval
+WHERE job_id = ANY ($1::uuid[]) AND coalesce(claimed_until < now(), true) RETURNING job_id
+"""
+
 _LIST = """
 SELECT job_id, attempt_id, name, kind, content_type, size_bytes, sha256, object_name, user_id
 FROM artifacts.artifacts
@@ -221,6 +226,10 @@ class Store:
         """Those of the jobs that ended more than `margin` before they were queued."""
         rows = await self._pool.fetch(_FIND_REOPENED, list(queued.keys()), list(queued.values()), margin)
         return [row["job_id"] for row in rows]
+
+    async def claim_reopened(self, job_ids: Sequence[JobId], *, claimed_for: timedelta) -> list[JobId]:
+        """Those of the jobs that no sweep is at work on, and will not be for so long."""
+        return [row["job_id"] for row in await self._pool.fetch(_CLAIM_REOPENED, job_ids, claimed_for)]
 
     async def files_of(self, job_id: JobId, user_id: UserId, attempt_id: AttemptId | None) -> list[RegisteredFile]:
         """The job's inputs, then the attempt's outputs; nothing if the job is another user's."""

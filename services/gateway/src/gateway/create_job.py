@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from contracts.cloudevents import CloudEvent, wrap
-from contracts.ids import JobId
+from contracts.ids import JobId, ObjectName
 from contracts.jobs import JobRequested, JobSpec
 from gateway.artifacts_client import ArtifactsClient
 from gateway.catalogue import IMAGE_PARAMETER, Catalogue
@@ -105,13 +105,16 @@ class CreateJob:
         if view is not None:
             return Created(view, replayed=True)
         job = claim.spec if claim is not None else None
-        return await self._request(job or await self._accept(user, body, job_id))
+        if job is None:
+            job = await self._accept(user, body, job_id)
+        elif job.input_object is not None:  # it may have been removed since, and must be kept from now on
+            await self._check_upload(user, job.input_object)
+        return await self._request(job)
 
     async def _accept(self, user: User, body: JobBody, job_id: JobId) -> JobSpec:
         order = self._catalogue().accept(body, max_prompt_characters=self._max_prompt_characters)
         if order.input_object is not None:
-            pointer = f"/input_params/{IMAGE_PARAMETER}"
-            await self._artifacts.check_upload(user.id, order.input_object, pointer=pointer)
+            await self._check_upload(user, order.input_object)
         return JobSpec(
             job_id=job_id,
             user_id=user.id,
@@ -123,6 +126,9 @@ class CreateJob:
             policy=order.policy,
             requested_at=datetime.now(UTC),
         )
+
+    async def _check_upload(self, user: User, input_object: ObjectName) -> None:
+        await self._artifacts.check_upload(user.id, input_object, pointer=f"/input_params/{IMAGE_PARAMETER}")
 
     async def _request(self, job: JobSpec) -> Created:
         self._show_job.check_room()

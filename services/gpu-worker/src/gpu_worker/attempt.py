@@ -77,6 +77,7 @@ class Attempt:
         self._engine = engine
         try:
             yield
+            self._check()  # stopped in the moment in which the engine was done: nothing is stored
         finally:
             self._engine = None
             timer.cancel()

@@ -43,7 +43,7 @@ class HeldAttempts:
         return self._held.get(attempt_id)
 
     def outcome(self, attempt_id: AttemptId) -> OutcomeEvent | None:
-        return self._outcomes.get(attempt_id)
+        return self._outcomes.get(attempt_id) or self._kept.get(attempt_id)
 
     def add(self, attempt: Attempt) -> None:
         self._held[attempt.attempt_id] = attempt
@@ -59,9 +59,7 @@ class HeldAttempts:
         if keep:
             self._kept[attempt_id] = outcome
         if len(self._outcomes) > _REMEMBERED_OUTCOMES:
-            oldest = next(iter(self._outcomes))
-            del self._outcomes[oldest]
-            self._kept.pop(oldest, None)
+            del self._outcomes[next(iter(self._outcomes))]
 
     def let_go(self, attempt_id: AttemptId) -> None:
         """The orchestrator has the outcome, or will never want it."""

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 Perform = Callable[[Delivery, Sequence[Slot]], Coroutine[Any, Any, None]]
 """Gets as many slots as the delivery has attempts."""
 
+_ABANDON_AGAIN_SECONDS = 0.1
 _RPC_TIMEOUT_SECONDS = 5.0
 
 
@@ -78,9 +79,10 @@ class Intake:
 
     async def abandon(self) -> None:
         """Ends what is under way, without a report: the bus is not to be had."""
-        for task in self._performing:
-            task.cancel()
-        await asyncio.gather(*self._performing, return_exceptions=True)
+        while self._performing:  # one that was being stopped takes the first cancellation for its stop
+            for task in tuple(self._performing):
+                task.cancel()
+            await asyncio.wait(self._performing, timeout=_ABANDON_AGAIN_SECONDS)
 
     async def is_attached(self) -> bool:
         """Whether there is a consumer, if there should be one. Without a connection there can be none: the bus's affair."""
@@ -161,17 +163,21 @@ class Intake:
         return max(waited_seconds, self._slots.full_seconds) >= self._patience_seconds
 
     async def _set_window(self, window: int) -> None:
-        assert self._rabbit is not None
-        if self._window > 0 or await consumes(self._rabbit, self._tag):
-            await self._rabbit.cancel(self._tag)
+        rabbit = self._rabbit
+        assert rabbit is not None
+        if self._window > 0 or await consumes(rabbit, self._tag):
+            await rabbit.cancel(self._tag)
             self._window = 0
             await self._hand_back_waiting()
         if window > 0:
-            await self._rabbit.channel.set_qos(prefetch_count=window)
+            await rabbit.channel.set_qos(prefetch_count=window)
             # Never the same tag twice on a channel: RabbitMQ before 3.10.9 closes the connection (rabbitmq-server #5927).
             self._tag = f"{self._name}.{next(self._numbers)}"
-            await self._rabbit.consume(self._on_message, consumer_tag=self._tag)
-            self._window = window
+            await rabbit.consume(self._on_message, consumer_tag=self._tag)
+            if (
+                rabbit is self._rabbit
+            ):  # else the session was replaced meanwhile, and in the new one nothing is consumed yet
+                self._window = window
 
     async def _hand_back_waiting(self) -> None:
         while self._waiting:

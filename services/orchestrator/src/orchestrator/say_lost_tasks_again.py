@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -19,11 +20,20 @@ from service_kit.errors import is_operational
 log = structlog.get_logger()
 
 
+_LONGEST_WAIT = 16
+
+
+class _Said(NamedTuple):
+    wait_seconds: float
+    again_at: float
+    """By the monotonic clock."""
+
+
 class SayLostTasksAgain:
     """A task is lost if its queue is empty, or if workers have long been taking tasks that were dispatched after it.
 
-    One that merely waits behind a long job is in its queue, and left there. Saying a task too often is harmless: its copies are
-    fenced. It is said at most once per `redispatch_after`.
+    One that merely waits behind a long job is in its queue, and left there. Its copies are fenced, but each takes a slot for a
+    moment: a task that was said again is given twice as long each time, up to 16 × `redispatch_after`.
     """
 
     def __init__(
@@ -34,10 +44,9 @@ class SayLostTasksAgain:
         self._relay = relay
         self._availability = availability
         self._redispatch_after = redispatch_after
-        self._said_at: dict[AttemptId, float] = {}
+        self._said: dict[ModelId, dict[AttemptId, _Said]] = {}
 
     async def __call__(self) -> None:
-        self._forget_long_said()
         for model_id in sorted(self._availability.served):
             try:
                 await self._look(model_id)
@@ -53,16 +62,24 @@ class SayLostTasksAgain:
         lost = overtaken
         if others and await self._bus.ready_messages(worker_tasks(model_id)) == 0:
             lost = overtaken + others
-        unsaid = [job for job in lost if _attempt_id(job) not in self._said_at]
-        if unsaid:
-            SAID_AGAIN.inc(len(unsaid))
-            log.warning("orchestrator.attempts.said_again", model_id=model_id, count=len(unsaid))
-            await self._relay.publish_tasks(unsaid)
-            self._said_at |= dict.fromkeys(map(_attempt_id, unsaid), time.monotonic())
+        said = self._said.get(model_id, {})
+        now = time.monotonic()
+        due = [job for job in lost if (before := said.get(_attempt_id(job))) is None or before.again_at <= now]
+        if due:
+            SAID_AGAIN.inc(len(due))
+            log.warning("orchestrator.attempts.said_again", model_id=model_id, count=len(due))
+            await self._relay.publish_tasks(due)
+        newly = {_attempt_id(job): self._next(said.get(_attempt_id(job)), now) for job in due}
+        # Only of those that are still on the bus: the others were taken, or are over.
+        known = said | newly
+        self._said[model_id] = {
+            attempt_id: known[attempt_id] for attempt_id in map(_attempt_id, overtaken + others) if attempt_id in known
+        }
 
-    def _forget_long_said(self) -> None:
-        long_ago = time.monotonic() - self._redispatch_after.total_seconds()
-        self._said_at = {attempt_id: at for attempt_id, at in self._said_at.items() if at > long_ago}
+    def _next(self, before: "_Said | None", now: float) -> "_Said":
+        first = self._redispatch_after.total_seconds()
+        wait = first if before is None else min(before.wait_seconds * 2, first * _LONGEST_WAIT)
+        return _Said(wait, now + wait)
 
 
 def _attempt_id(job: Job) -> AttemptId:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from contracts import topology
 from contracts.attempts import AttemptFailed, AttemptStageChanged, AttemptStarted, AttemptSucceeded
 from contracts.cloudevents import CloudEvent
@@ -12,7 +14,9 @@ from orchestrator.commit_batch import Commits, Said
 from orchestrator.decision import Verdict
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
-from service_kit.errors import OperationalError
+from service_kit.errors import OperationalError, is_operational
+
+log = structlog.get_logger()
 
 
 class RequestNotHereYetError(OperationalError):
@@ -40,4 +44,10 @@ def subscribe(bus: Bus, commits: Commits, heartbeats: Batcher[WorkerHeartbeat, N
 
     @bus.on(topology.ORCHESTRATOR_HEARTBEATS, WorkerHeartbeat)
     async def on_worker_heartbeat(events: Sequence[CloudEvent[WorkerHeartbeat]]) -> None:
-        await heartbeats.submit_all([event.data for event in events])
+        try:
+            await heartbeats.submit_all([event.data for event in events])
+        except Exception as error:
+            if not is_operational(error):
+                raise
+            # Not tried again: the next one says it all, and a late one would bring back what is gone.
+            log.warning("orchestrator.heartbeats.not_recorded", count=len(events), error=repr(error))

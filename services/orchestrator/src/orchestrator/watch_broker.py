@@ -16,7 +16,7 @@ from service_kit.keepsake import BrokerMemory
 
 log = structlog.get_logger()
 
-_SPAN = timedelta(seconds=10)
+_SPAN = timedelta(seconds=5)
 
 
 class WatchBroker:
@@ -67,7 +67,8 @@ class WatchBroker:
     async def _begin_generation(self) -> None:
         for queue in SHARED_QUEUES:  # raises where one is missing: told too early, an event would miss its subscriber
             await self._bus.declare(queue)
-        async with self._pool.acquire() as connection:
+        # After every mark that the last generation made: one still under way would be neither unpublished nor told again.
+        async with self._pool.acquire() as connection, store.commit_turn(connection):
             since = await store.begin_generation(connection, self._margin)
         crash_point("orchestrator.after_generation_before_keepsake")
         # Only now: a crash in between begins another generation, which tells too much rather than too little.

@@ -1,5 +1,6 @@
 """Turns the passing of time into messages: leases that lapsed, deadlines that passed, back-offs that ended."""
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 _TIMERS_AT_ONCE = 500
 _MISSED_HEARTBEATS = 3.0
+_BUSY_SECONDS = 2.0
+"""So long between two looks need not mean more than a busy machine."""
 _FORGET_WORKERS_AFTER_SECONDS = 3600.0
 
 
@@ -37,9 +40,11 @@ class WatchClock:
         self._availability = availability
         self._listening_for = listening_for
         self._lease_ttl_seconds = lease_ttl_seconds
+        self._looked_at = self._deaf_until = 0.0
 
     async def __call__(self) -> None:
         await self.count_slots()
+        self._notice_deafness()
         await self._fire_timers()
         await self._commits.submit_all([FillWindow(model_id) for model_id in self._availability.served])
 
@@ -53,9 +58,16 @@ class WatchClock:
             SLOTS.labels(model=model_id).set(count)
         await self._commits.submit_all([FillWindow(model_id) for model_id in grown])
 
+    def _notice_deafness(self) -> None:
+        """A long time since the last look: the database was away, or this process frozen. Heartbeats could not be recorded."""
+        now = time.monotonic()
+        if now - self._looked_at > max(self._lease_ttl_seconds / 3, _BUSY_SECONDS):
+            self._deaf_until = now + self._lease_ttl_seconds
+        self._looked_at = now
+
     async def _fire_timers(self) -> None:
         # Who was deaf a moment ago cannot tell a silent worker from a heartbeat that is still on its way here.
-        can_tell = self._listening_for() >= self._lease_ttl_seconds
+        can_tell = self._listening_for() >= self._lease_ttl_seconds and time.monotonic() >= self._deaf_until
         async with self._pool.acquire() as connection:
             due = await store.due_timers(connection, _TIMERS_AT_ONCE, with_leases=can_tell)
         if due:

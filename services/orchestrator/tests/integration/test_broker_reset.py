@@ -62,6 +62,11 @@ async def test_events_that_only_the_broker_had_are_told_again_after_it_lost_them
     start_orchestrator: StartOrchestrator, start_world: StartWorld, broker_url: str, reset_broker: Reset, pool: Pool
 ) -> None:
     await start_orchestrator()
+
+    async def has_met_the_broker() -> bool:
+        return (await progress(pool))["heard_until"] is not None
+
+    assert await until(has_met_the_broker, timeout_seconds=20)
     nobody_listens = Bus(broker_url, service="test")
     await nobody_listens.start()
     specs = [a_spec() for _ in range(20)]

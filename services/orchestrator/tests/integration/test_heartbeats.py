@@ -1,5 +1,6 @@
 """What a worker's heartbeat does to the attempts it names."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from uuid import uuid4
@@ -23,9 +24,12 @@ from contracts.ids import AttemptId, JobId, ModelId
 from contracts.states import JobStatus
 from devstack.polling import until
 from orchestrator import store
+from orchestrator.commit_batch import Commits
 from orchestrator.decision import LeaseLapsed, Rules
 from orchestrator.hear_heartbeats import HearHeartbeats
 from orchestrator.relay import Relay
+from orchestrator.watch_clock import WatchClock
+from service_kit.batcher import Batcher
 from service_kit.database import Pool
 
 
@@ -103,6 +107,27 @@ async def test_a_lease_that_ran_out_while_no_orchestrator_was_there_to_hear_is_r
 
     assert await until(is_renewed, timeout_seconds=20)
     assert (await replica.job(job_id)).status is JobStatus.RUNNING
+
+
+async def test_after_a_time_in_which_nothing_could_be_recorded_no_lease_lapses_for_a_lease(
+    replica: Replica, make_attempt: MakeAttempt
+) -> None:
+    """The database was away, or this process frozen: the first look for long, as the very first is."""
+    job_id, attempt_id = await make_attempt()
+    await replica.commit(started(job_id, attempt_id))
+    await replica.pool.execute("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '1 hour'")
+    commits: Commits = Batcher(replica.commit_batch, max_batch=10)
+    look = WatchClock(replica.pool, commits, replica.availability, listening_for=lambda: 3600.0, lease_ttl_seconds=1.0)
+    began = time.monotonic()
+
+    async def has_lapsed() -> bool:
+        await look()
+        return (await replica.job(job_id)).attempts_made == 1 and await replica.pool.fetchval(
+            "SELECT status = 'LOST' FROM orchestrator.attempts WHERE attempt_id = $1", attempt_id
+        )
+
+    assert await until(has_lapsed, timeout_seconds=20)
+    assert time.monotonic() - began >= 1.0
 
 
 async def test_of_several_heartbeats_of_a_worker_the_latest_counts(

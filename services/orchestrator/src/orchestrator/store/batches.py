@@ -1,7 +1,6 @@
 """A batch: the jobs it is about, and what it made of them, in one transaction."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from contracts.ids import JobId
@@ -10,25 +9,6 @@ from orchestrator.job import Job
 from orchestrator.rows import JOB_COLUMNS, attempt_row, event_row, job_of, job_row
 from orchestrator.store.outbox import Confirmed, columns_of
 from service_kit.database import Connection
-
-
-@asynccontextmanager
-async def commit_turn(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that first waits for its turn: one batch commits at a time, across replicas.
-
-    Windows are counted and jobs loaded without anybody moving in between, and no two transactions can deadlock. Batches grow
-    instead of running side by side. Begin and lock are one round trip, which is why asyncpg's own transaction is not used.
-    """
-    await connection.execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('orchestrator.commit'))")
-    try:
-        yield
-    except BaseException:
-        with suppress(
-            Exception
-        ):  # a connection that was lost has rolled back, and what went wrong is already being raised
-            await connection.execute("ROLLBACK")
-        raise
-    await connection.execute("COMMIT")
 
 
 async def load_batch(connection: Connection, job_ids: Collection[JobId]) -> tuple[datetime, dict[JobId, Job]]:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from orchestrator.rows import TracedEvent, event_of
+from orchestrator.store.transactions import limit_idle_transaction
 from service_kit.database import Connection
 
 
@@ -12,9 +13,15 @@ async def generation(connection: Connection) -> int:
 
 
 async def note_all_heard(connection: Connection, at: datetime) -> None:
-    """Every queue of events was empty at that time: whatever was published before it has been delivered."""
+    """Every queue of events was empty at that time: whatever was published before it has been delivered.
+
+    What is not published yet has not: the mark stays before the oldest of it.
+    """
     await connection.execute(
-        "UPDATE orchestrator.broker SET heard_until = greatest(heard_until, $1) WHERE retell_from IS NULL", at
+        """UPDATE orchestrator.broker SET heard_until = greatest(heard_until, least($1,
+               (SELECT min(occurred_at) FROM orchestrator.job_events WHERE published_at IS NULL)))
+           WHERE retell_from IS NULL""",
+        at,
     )
 
 
@@ -38,6 +45,7 @@ async def take_span_to_retell(connection: Connection, span: timedelta) -> list[T
 
     Locks the progress for this transaction, whose commit says that they were told. A replica that finds it locked gets None.
     """
+    await limit_idle_transaction(connection)
     turn = await connection.fetchrow(
         """SELECT retell_from, least(retell_from + $1::interval, retell_until) AS until, retell_until FROM orchestrator.broker
            WHERE retell_from IS NOT NULL FOR UPDATE SKIP LOCKED""",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from contracts.ids import JobId
 from orchestrator.rows import TracedEvent, event_of
+from orchestrator.store.transactions import limit_idle_transaction
 from service_kit.database import Connection
 
 
@@ -35,6 +36,7 @@ async def mark_published(connection: Connection, confirmed: Iterable[Confirmed])
 async def take_turn_as_sweeper(connection: Connection) -> bool:
     """Whether this transaction is the only one that looks for events left behind. No row is locked while they are published:
     a commit that wants to mark one would wait for the broker."""
+    await limit_idle_transaction(connection)
     return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('orchestrator.sweeper'))"))
 
 

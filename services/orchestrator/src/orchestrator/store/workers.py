@@ -63,7 +63,7 @@ async def see_workers(connection: Connection, seen: Sequence[dict[str, Any]]) ->
     rows = await connection.fetch(
         """INSERT INTO orchestrator.workers (worker_id, models, stopping, interval_seconds, last_seen_at)
            SELECT worker_id, models, stopping, interval_seconds, now()
-           FROM jsonb_populate_recordset(null::orchestrator.workers, $1)
+           FROM jsonb_populate_recordset(null::orchestrator.workers, $1) ORDER BY worker_id
            ON CONFLICT (worker_id) DO UPDATE SET models = excluded.models, stopping = excluded.stopping,
                interval_seconds = excluded.interval_seconds, last_seen_at = excluded.last_seen_at
            RETURNING xmax = 0 AS inserted""",

@@ -41,8 +41,6 @@ def upgrade() -> None:
         ["occurred_at"],
         unique=False,
         schema="orchestrator",
-        postgresql_using="brin",
-        postgresql_with={"autosummarize": "on"},
     )
     op.add_column(
         "jobs",
