@@ -42,7 +42,8 @@ Commits: TypeAlias = Batcher[Item, Verdict]
 class CommitBatch:
     """Load the touched jobs, fold the messages through `decide`, fill the dispatch windows, write, commit – then speak.
 
-    The senders' deliveries are acknowledged after this returns. If it raises, nothing happened.
+    The senders' deliveries are acknowledged after this returns. If it raises, nothing happened – or the answer to a COMMIT was
+    lost: then the senders say it again, which changes nothing, and the relay's sweep finds the events.
     """
 
     def __init__(self, pool: Pool, relay: Relay, fill_windows: FillWindows, rules: Rules) -> None:

@@ -28,7 +28,7 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
     """An event unpublished for longer was left behind by a crash, and is published by whoever finds it."""
     retell_margin_seconds: Annotated[float, Field(gt=0)] = 1800.0
     """A broker that lost its data is told again what it may have lost: all events since its queues were last seen empty, and
-    this much before. A delivery may be in its subscriber's hands for 900 s."""
+    this much before. A subscriber tries a delivery for 900 s, and its queue may look empty meanwhile."""
     job_events_retention_days: Annotated[float, Field(ge=0)] = 30.0
     """How long the log of a job is kept after the job is over; 0: as long as the job."""
     job_retention_days: Annotated[float, Field(ge=0)] = 90.0
