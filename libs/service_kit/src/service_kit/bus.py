@@ -109,11 +109,11 @@ class Bus:
         """Makes the queue with its bindings and, where it has one, its dead-letter queue; again after every reconnect."""
         await self._sessions.declare(queue)
 
-    async def open_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
-        """For a consumer that starts and stops consuming by itself: calls `opened` with the queue, on a channel of its own, now
-        and after every reconnect. What was consumed or delivered before is gone with its connection.
+    def add_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
+        """Before `start`, for a consumer that starts and stops consuming by itself: calls `opened` with the queue, on a channel
+        of its own, at start and after every reconnect. What was consumed or delivered before is gone with its connection.
         """
-        await self._sessions.add_intake(queue, opened)
+        self._sessions.add_intake(queue, opened)
 
     @asynccontextmanager
     async def question(self) -> AsyncIterator[AbstractChannel]:

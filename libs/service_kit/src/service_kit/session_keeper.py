@@ -123,11 +123,9 @@ class SessionKeeper:
         async with session.question() as channel:
             await declare_queue(channel, queue)
 
-    async def add_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
-        """Calls `opened` with the queue, on a channel of its own, now and in every session to come."""
+    def add_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
+        """Every session to come calls `opened` with the queue, on a channel of its own."""
         self._intakes.append((queue, opened))
-        session = await self.current()
-        opened(await declare_queue(await session.channel(), queue))
 
     def look(self) -> None:
         """Something went wrong: inspects the session now."""

@@ -133,7 +133,7 @@ class Worker:
     async def start(self) -> None:
         await once_available("broker", self.bus.start, patience_seconds=self._settings.startup_patience_seconds)
         for intake in self.intakes:
-            await intake.start()
+            intake.start()
         # Not before the queues are there: who hears of a worker sends it work.
         self._heartbeat.start()
         self._progress.start()

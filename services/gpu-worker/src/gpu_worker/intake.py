@@ -55,12 +55,13 @@ class Intake:
         self._window = 0  # the consumer's prefetch; 0: not consuming
         self._stopping = False
         self._tender = Loop(f"intake {model.model_id}", self._tend, interval_seconds=patience_seconds / 4)
+        bus.add_intake(self._queue, self._on_open)
         SLOTS.labels(model=self.model_id).set(model.slots)
         self._busy = SLOTS_BUSY.labels(model=self.model_id)
         self._storing = STORING.labels(model=self.model_id)
 
-    async def start(self) -> None:
-        await self._bus.open_intake(self._queue, self._on_open)
+    def start(self) -> None:
+        """Takes attempts from now on; the bus is started."""
         self._tender.start()
 
     async def stop(self) -> None:
