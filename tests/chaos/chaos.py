@@ -41,7 +41,7 @@ from service_kit.database import driver_url
 
 JOBS_PER_SECOND = 5.0
 _POLLS_PER_SECOND = 25.0
-_DRAIN_TIMEOUT_SECONDS = 90.0
+_DRAIN_PATIENCE_SECONDS = 90.0
 _PICTURE = Path(__file__).parent.parent / "assets" / "coffee-cutout.png"
 
 Say = Callable[[str], None]
@@ -151,10 +151,10 @@ class Chaos:
         self._witness.repeats = False
         await self._injector.heal_all()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
+            async with asyncio.timeout(_DRAIN_PATIENCE_SECONDS):
                 await load.finished()
         users = (self._customers, self._probers)
-        left = await drained(self._database_url, users, self._witness, timeout_seconds=_DRAIN_TIMEOUT_SECONDS)
+        left = await drained(self._database_url, users, self._witness, patience_seconds=_DRAIN_PATIENCE_SECONDS)
         left |= {"unanswered orders": load.unanswered} if load.unanswered else {}
         self._say(f"{'NOT at rest: ' + str(left) if left else 'at rest'}; drawing up the ledger")
         return left

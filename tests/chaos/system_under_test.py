@@ -73,7 +73,7 @@ async def running_system(state: Path) -> AsyncIterator[SystemUnderTest]:
             state_directory=state / "services",
             superuser=superuser,
             replicas=REPLICAS,
-            worker_models="simulated-v1:3,silhouette-v1:1",
+            worker_models="simulated-v1:6,silhouette-v1:1",
             log_format="json",
             common=_COMMON,
             extra=_EXTRA,
