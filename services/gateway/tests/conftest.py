@@ -1,15 +1,15 @@
 """What stands around the gateway in tests: a small artifacts service, and connections that can be cut."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from aiohttp import web
 
 from contracts import artifacts_api as api
+from devstack.severable import SeverableWay
 
 
 @dataclass
@@ -61,44 +61,6 @@ def _problem(status: int, code: str, pointer: str | None = None) -> web.Response
     return web.json_response(body, status=status, content_type="application/problem+json")
 
 
-class Proxy:
-    """A TCP connection's way to a server, which can be cut and mended."""
-
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-        self._port = 0
-
-    async def mend(self) -> None:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    @property
-    def url(self) -> str:
-        credentials = self._parts.netloc.rpartition("@")[0]
-        return urlunsplit(self._parts._replace(netloc=f"{credentials}@127.0.0.1:{self._port}"))
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, downstream = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        self._writers |= {writer, downstream}
-        await asyncio.gather(_pump(reader, downstream), _pump(upstream, writer), return_exceptions=True)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 @pytest.fixture(scope="session")
 async def artifacts() -> AsyncIterator[StandInArtifacts]:
     stand_in = StandInArtifacts()
@@ -114,16 +76,11 @@ async def artifacts() -> AsyncIterator[StandInArtifacts]:
 
 
 @pytest.fixture
-async def way_to() -> AsyncIterator[Callable[[str], Awaitable[Proxy]]]:
+async def way_to() -> AsyncIterator[Callable[[str], Awaitable[SeverableWay]]]:
     """Makes ways to servers that can be cut."""
-    made: list[Proxy] = []
+    async with AsyncExitStack() as made:
 
-    async def make(url: str) -> Proxy:
-        proxy = Proxy(url)
-        await proxy.mend()
-        made.append(proxy)
-        return proxy
+        async def make(url: str) -> SeverableWay:
+            return await made.enter_async_context(SeverableWay(url))
 
-    yield make
-    for proxy in made:
-        await proxy.cut()
+        yield make

@@ -33,6 +33,10 @@ class ArtifactsProblem(StrEnum):
     OUTPUT_MISSING = "output_missing"
     OUTPUT_MISMATCH = "output_mismatch"
     """The stored object is not what the worker says it uploaded."""
+    OUTPUT_ALREADY_REGISTERED = "output_already_registered"
+    """With other content; what is registered never changes."""
+    ATTEMPT_LOST = "attempt_lost"
+    """The job is over, and not by this attempt."""
     STORAGE_UNAVAILABLE = "storage_unavailable"
 
 

@@ -122,11 +122,11 @@ class Bus:
         async with session.question() as channel:
             yield channel
 
-    async def ready_messages(self, queue: Queue) -> int:
-        """How many messages wait in the queue, not counting those that a consumer holds. Raises where there is no such queue."""
+    async def ready_messages(self, *queues: Queue) -> int:
+        """How many messages wait in the queues, not counting those that a consumer holds. Raises where one is missing."""
         async with self.question() as channel:
-            asked = await channel.declare_queue(queue.name, passive=True)
-            return asked.declaration_result.message_count or 0
+            asked = [await channel.declare_queue(queue.name, passive=True) for queue in queues]
+            return sum(queue.declaration_result.message_count or 0 for queue in asked)
 
     # --- publishing ---
 

@@ -7,7 +7,6 @@
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from contracts.cloudevents import CloudEvent, Codec, RejectedEvents, UndecodableMessageError, split
 from contracts.topology import Queue
+from service_kit.backoff import growing_pauses
 from service_kit.errors import is_operational
 from service_kit.find_handler import Handler, find_handler
 
@@ -121,16 +121,19 @@ class Consumer:
         Giving the delivery back each time would count against its delivery limit, and an outage of a minute would put good
         messages among the dead. The patience is half of RabbitMQ's default `consumer_timeout`.
         """
-        give_up_at, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
-        while True:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
             try:
-                return await handler(events)
+                await handler(events)
             except Exception as error:
                 if not is_operational(error) or self._stopping.is_set() or time.monotonic() > give_up_at:
                     raise
-                log.warning("bus.message.delayed", queue=self.queue.name, error=repr(error), pause_seconds=pause)
-            await _pause(pause, self._stopping)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                log.warning(
+                    "bus.message.delayed", queue=self.queue.name, error=repr(error), pause_seconds=pause_seconds
+                )
+            else:
+                return
+            await _pause(pause_seconds, self._stopping)
 
 
 async def give_back(queue: Queue, message: AbstractIncomingMessage, error: Exception, stopping: asyncio.Event) -> None:
@@ -150,5 +153,5 @@ async def consumes(source: AbstractQueue, tag: str) -> bool:
 
 async def _pause(seconds: float, stopping: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter
+        async with asyncio.timeout(seconds):
             await stopping.wait()

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 DEAD_LETTERS = Counter("p3d_dead_letters", "Messages put on a dead-letter queue.", ["queue", "reason"])
+RETENTION_REMOVED = Counter("p3d_retention_removed", "What retention has removed.", ["what"])
 
 
 async def metrics_page(_request: Request) -> Response:

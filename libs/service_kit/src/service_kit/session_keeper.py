@@ -1,7 +1,6 @@
 """Keeps a session with the broker open: sets it up, watches it, and replaces it when something on it breaks."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -11,6 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from contracts import topology
 from contracts.topology import Exchange, Queue, QueueKind
+from service_kit.backoff import growing_pauses
 from service_kit.bus_session import Session
 from service_kit.consumer import PREFETCH, Consumer
 from service_kit.declare import declare_exchanges, declare_queue
@@ -23,6 +23,7 @@ _SET_UP_TIMEOUT_SECONDS = 30.0
 _MOMENT_SECONDS = 1.0
 """So long a publisher waits for a connection that broke: reconnecting takes a tenth of that, and no request need fail for it. In
 an outage each would only stand in the way of the next."""
+_FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to connect. Everything waits for the bus: this is what an outage costs after it is over."""
 _SETTLED_AFTER_SECONDS = 5.0
@@ -176,16 +177,17 @@ class SessionKeeper:
             await self._session.lost.wait()
             lost_at = time.monotonic()
             self._close(self._session)
+            pauses = growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS)
             # The first attempt comes at once, unless the last session did not last either.
-            pause = 0.0 if lost_at - began_at > _SETTLED_AFTER_SECONDS else 0.5
+            if lost_at - began_at <= _SETTLED_AFTER_SECONDS:
+                await asyncio.sleep(next(pauses))
             while self.session is None:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-                pause = min(max(pause * 2, 0.25), _LONGEST_PAUSE_SECONDS)
                 try:
                     with only_our_cancellation():
                         await self._open()
                 except Exception as error:
                     log.warning("bus.session.not_opened", refused=self._is_refused, error=repr(error))
+                    await asyncio.sleep(next(pauses))
             log.info("bus.session.opened", after_seconds=round(time.monotonic() - lost_at, 3))
 
     def _close(self, session: Session) -> None:

@@ -1,5 +1,6 @@
 """The settings every service has. Read once, at start, by `app.py`; below it values are passed."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -46,3 +47,29 @@ class DatabaseSettings(BaseSettings):
     and callers should hear that while they still listen."""
     database_transaction_pooler: bool = False
     """True behind pgbouncer or Supabase's pooler in transaction mode: no prepared statement outlives its transaction."""
+
+
+class RetentionSettings(BaseSettings):
+    """The same names in every service that keeps something of a job: each removes its own part by its own clock."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
+    """How long what belongs to a job is kept after it is over; 0: for ever."""
+    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Between two looks for what is due. Each goes on until nothing is."""
+
+    @property
+    def keep_jobs(self) -> timedelta | None:
+        """None: for ever."""
+        return timedelta(days=self.job_retention_days) if self.job_retention_days else None
+
+
+class LogRetentionSettings(RetentionSettings):
+    job_events_retention_days: Annotated[float, Field(ge=0)] = 30.0
+    """How long the log of a job is kept after it is over; 0: as long as the job. Logs are the largest part by far."""
+
+    @property
+    def keep_logs(self) -> timedelta | None:
+        """None: as long as the job."""
+        return timedelta(days=self.job_events_retention_days) if self.job_events_retention_days else None

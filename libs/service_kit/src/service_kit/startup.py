@@ -1,7 +1,6 @@
 """Starting before what one depends on is there."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -10,6 +9,7 @@ import aio_pika.exceptions
 import asyncpg
 import structlog
 
+from service_kit.backoff import growing_pauses
 from service_kit.errors import is_operational
 
 log = structlog.get_logger()
@@ -33,13 +33,13 @@ async def once_available(what: str, open_: Callable[[], Awaitable[T]], *, patien
     them would be busy with starting. Raises the last error when the patience is over, and at once what waiting cannot mend: a
     wrong password, a missing database, a bug.
     """
-    give_up_at, pause = time.monotonic() + patience_seconds, _FIRST_PAUSE_SECONDS
-    while True:
+    give_up_at = time.monotonic() + patience_seconds
+    for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
         try:
             return await open_()
         except Exception as error:
             if isinstance(error, _WRONG_SETTINGS) or not is_operational(error) or time.monotonic() > give_up_at:
                 raise
             log.warning("startup.dependency.awaited", what=what, error=repr(error))
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(pause_seconds)
+    raise AssertionError("pauses have no end")

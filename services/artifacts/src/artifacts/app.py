@@ -113,8 +113,7 @@ def _sweeps(settings: ArtifactsSettings, store: SweepStore, objects: ObjectStore
     uploads_kept_for = timedelta(hours=settings.upload_retention_hours)
     yield _loop(settings, upload_sweep(store, objects))
     yield _loop(settings, loser_sweep(store, objects, kept_for=timedelta(hours=settings.loser_retention_hours)))
-    if settings.job_retention_days:
-        kept_for = timedelta(days=settings.job_retention_days)
+    if (kept_for := settings.keep_jobs) is not None:
         yield _loop(settings, job_sweep(store, objects, kept_for=kept_for, inputs_kept_for=uploads_kept_for))
 
 

@@ -1,7 +1,6 @@
 """The bucket, made and opened for the front ends' origins at start."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from artifacts.endpoint import Endpoint
+from service_kit.backoff import growing_pauses
 
 log = structlog.get_logger()
 
@@ -33,14 +33,14 @@ class Bucket:
 
 async def prepare_bucket(bucket: Bucket) -> None:
     """Returns once the bucket exists and has its CORS rules; until the store answers, tries again, up to every 15 s."""
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
+    for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
         try:
             await _prepare(bucket)
         except (BotoCoreError, ClientError, aiohttp.ClientError, OSError) as error:
-            log.warning("artifacts.bucket.unavailable", bucket=bucket.name, error=repr(error), retry_seconds=pause)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            log.warning(
+                "artifacts.bucket.unavailable", bucket=bucket.name, error=repr(error), retry_seconds=pause_seconds
+            )
+            await asyncio.sleep(pause_seconds)
         else:
             log.info("artifacts.bucket.prepared", bucket=bucket.name)
             return

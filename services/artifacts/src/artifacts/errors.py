@@ -54,11 +54,13 @@ def output_already_registered(name: str) -> Problem:
         f"{name!r} of this attempt is registered already, with other content. What is registered never changes: give the attempt "
         "up, the next one has a folder of its own."
     )
-    return Problem(409, "output_already_registered", detail)
+    return Problem(409, ArtifactsProblem.OUTPUT_ALREADY_REGISTERED, detail)
 
 
 def attempt_lost() -> Problem:
     """The orchestrator fences such an attempt too; here it hears of it first if it asks first."""
     return Problem(
-        409, "attempt_lost", "The job is over, and not by this attempt. Stop it: nothing it makes is needed."
+        409,
+        ArtifactsProblem.ATTEMPT_LOST,
+        "The job is over, and not by this attempt. Stop it: nothing it makes is needed.",
     )

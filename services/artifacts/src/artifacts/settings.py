@@ -7,7 +7,7 @@ from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
 from artifacts.endpoint import parse_endpoint
-from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
+from service_kit.settings import BusSettings, DatabaseSettings, RetentionSettings, ServiceSettings
 
 
 def _origins(value: object) -> object:
@@ -22,7 +22,7 @@ def _origins(value: object) -> object:
 CallerToken = Annotated[SecretStr, Field(min_length=16)]
 
 
-class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings):
+class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings, RetentionSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8002
 
     gateway_token: CallerToken
@@ -59,10 +59,6 @@ class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings):
     loser_retention_hours: Annotated[float, Field(gt=0)] = 24.0
     """How long the files of attempts that did not win stay after their job is over. Longer than a grant is valid, or a fenced
     worker could still upload afterwards; a day leaves time to look at what it made."""
-    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
-    """How long a job's files stay after it is over; 0: for ever."""
-    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """Between two looks for what is due. Each goes on until nothing is."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

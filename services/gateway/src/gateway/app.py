@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -100,8 +99,7 @@ class _Parts:
             max_prompt_characters=settings.max_prompt_characters,
         )
         self.cancel_job = CancelJob(self.bus, self._writer, republish_after_seconds=again)
-        keep_jobs = timedelta(days=settings.job_retention_days)
-        self.project_events = ProjectEvents(self._writer, progress, forgotten_after=keep_jobs)
+        self.project_events = ProjectEvents(self._writer, progress, forgotten_after=settings.keep_jobs)
         subscribe(
             self.bus,
             instance=new_uuid().hex,
@@ -118,9 +116,7 @@ class _Parts:
         again = settings.republish_after_seconds
         say_again = partial(republish, self._writer, self.bus, after_seconds=again)
         forget_old_jobs = ForgetOldJobs(
-            Retention(self.database),
-            keep_logs=timedelta(days=settings.job_events_retention_days),
-            keep_jobs=timedelta(days=settings.job_retention_days),
+            Retention(self.database), keep_logs=settings.keep_logs, keep_jobs=settings.keep_jobs
         )
         return [
             Loop("gateway.catalogue", self.catalogue.refresh, interval_seconds=settings.catalogue_refresh_seconds),

@@ -15,7 +15,6 @@ JOBS_CREATED = Counter("p3d_gateway_jobs_created", "Jobs whose request was confi
 JOBS_REPUBLISHED = Counter("p3d_gateway_jobs_republished", "Requests said again, for want of an acknowledgement.")
 CANCELS_REPUBLISHED = Counter("p3d_gateway_cancels_republished", "Cancellations said again, for want of an effect.")
 JOBS_NOT_SHOWN = Gauge("p3d_gateway_jobs_not_shown", "Confirmed jobs whose view waits in memory for the database.")
-REMOVED = Counter("p3d_gateway_retention_removed", "What retention has removed.", ["what"])
 PUBLISH_BATCH = Histogram(
     "p3d_gateway_publish_batch_size", "Requests published as one message.", buckets=(1, 2, 5, 10, 20, 50, 100)
 )

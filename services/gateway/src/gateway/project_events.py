@@ -14,11 +14,11 @@ from service_kit.batcher import Batcher
 class ProjectEvents:
     """Whatever arrives while one batch is written makes up the next.
 
-    What happened longer than `forgotten_after` ago (zero: no limit) is ignored: an event that late must not bring back, half or
+    What happened longer than `forgotten_after` ago (None: no limit) is ignored: an event that late must not bring back, half or
     whole, a job that retention has removed.
     """
 
-    def __init__(self, views: JobViewWriter, progress: ProgressBoard, *, forgotten_after: timedelta) -> None:
+    def __init__(self, views: JobViewWriter, progress: ProgressBoard, *, forgotten_after: timedelta | None) -> None:
         self._views = views
         self._progress = progress
         self._forgotten_after = forgotten_after
@@ -26,7 +26,7 @@ class ProjectEvents:
 
     async def __call__(self, events: Sequence[JobEvent]) -> None:
         """Returns once the events are in the database; only then may their messages be acknowledged."""
-        if self._forgotten_after:
+        if self._forgotten_after is not None:
             remembered_since = datetime.now(UTC) - self._forgotten_after
             events = [event for event in events if event.occurred_at >= remembered_since]
         await self._batches.submit_all(events)

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
+from service_kit.settings import BusSettings, DatabaseSettings, LogRetentionSettings, ServiceSettings
 
 
-class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings):
+class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings, LogRetentionSettings):
     """What `python -m gateway` reads."""
 
     artifacts_url: str
@@ -30,12 +30,6 @@ class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings):
     queue_position_refresh_seconds: Annotated[float, Field(gt=0)] = 1.0
     republish_after_seconds: Annotated[float, Field(gt=0)] = 10.0
     """How long the orchestrator may take to acknowledge a job, or a cancellation, before the gateway says it again."""
-
-    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
-    """How long a job can be read, with its idempotency key, after it is over; 0: for ever."""
-    job_events_retention_days: Annotated[float, Field(ge=0)] = 30.0
-    """How long the log of a job can be read after the job is over; 0: as long as the job. Logs are the largest part by far."""
-    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0
 
     @field_validator("backend_cors_origins")
     @classmethod

@@ -28,7 +28,7 @@ async def replica(settings: GatewaySettings) -> AsyncIterator[Replica]:
     """A projection with connections of its own, as another gateway has it."""
     async with AsyncExitStack() as opened:
 
-        async def open_one(*, forgotten_after: timedelta = timedelta(0)) -> ProjectEvents:
+        async def open_one(*, forgotten_after: timedelta | None = None) -> ProjectEvents:
             database = Database(settings)
             await database.open()
             opened.push_async_callback(database.close)

@@ -103,7 +103,7 @@ async def test_without_the_database_a_keyed_post_does_nothing(
     async with gateway_with(database_url=SecretStr(way.url), api_key_cache_seconds=600.0) as url:
         client = client_of(url)
         await client.create()
-        await way.cut()
+        way.cut()
         refused = await client.post("/jobs", NAMED | {"prompt": "nothing of this is said"}, headers=key)
         assert (refused.status, refused.body["code"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) > 0

@@ -15,7 +15,7 @@ async def test_without_the_broker_no_job_exists_and_afterwards_all_is_well(
     async with gateway_with(rabbitmq_url=SecretStr(way.url)) as url:
         client = client_of(url)
         await client.create()
-        await way.cut()
+        way.cut()
         key = {"Idempotency-Key": "during-an-outage", "Origin": "https://editor.example"}
         known = await database.fetchval("SELECT count(*) FROM gateway.job_views")
         refused = await client.post("/jobs", NAMED, headers=key)
@@ -40,7 +40,7 @@ async def test_job_confirmed_while_the_database_is_gone_is_shown_and_said_again_
     async with gateway_with(database_url=SecretStr(way.url), api_key_cache_seconds=600.0) as url:
         client = client_of(url)
         await client.create()
-        await way.cut()
+        way.cut()
         answer = await client.post("/jobs", NAMED, headers={"Origin": "https://editor.example"})
         assert answer.status == 201
         unreadable = await client.get(f"/jobs/{answer.body['id']}", headers={"Origin": "https://editor.example"})
@@ -69,7 +69,7 @@ async def test_job_that_could_not_be_shown_is_written_when_the_gateway_stops(
     async with gateway_with(database_url=SecretStr(way.url), api_key_cache_seconds=600.0) as url:
         client = client_of(url)
         await client.create()
-        await way.cut()
+        way.cut()
         job_id = await client.create()
         assert not await database.fetchval("SELECT count(*) FROM gateway.job_views WHERE id = $1", job_id)
         await way.mend()
@@ -139,7 +139,7 @@ async def test_without_the_database_every_route_that_needs_it_says_when_to_come_
     async with gateway_with(database_url=SecretStr(way.url), api_key_cache_seconds=600.0) as url:
         client = client_of(url)
         job_id = await client.create()
-        await way.cut()
+        way.cut()
         asked = [await client.ask(method, path.format(id=job_id)) for method, path in DATABASE_ROUTES]
         # A key that is not remembered cannot be told from a wrong one.
         asked += [

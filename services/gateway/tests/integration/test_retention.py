@@ -14,7 +14,7 @@ from gateway.store.database import Database
 from gateway.store.retention import Retention
 
 YEAR = timedelta(days=365)
-FOR_EVER = timedelta(0)
+FOR_EVER = None
 
 
 class Archive:

@@ -1,7 +1,6 @@
 """What is done with a delivery: claim it, acknowledge it, run it, say what became of it."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -18,6 +17,7 @@ from gpu_worker.metrics import DUPLICATES, attempts_ended, stage_seconds
 from gpu_worker.reports import Reports
 from gpu_worker.run_attempt import Failed, Outcome, Succeeded, Tools, run_attempt
 from gpu_worker.slots import Slot
+from service_kit.backoff import growing_pauses
 from service_kit.crash_points import crash_point
 from service_kit.errors import OperationalError
 
@@ -60,16 +60,14 @@ class Performer:
         worker, the one whose claim is heard first has it, and the other is told to stop.
         """
         running = [*fresh, *(copy for copy in copies if isinstance(copy, Attempt))]
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        while True:
+        for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
             try:
                 await self.reports.started(running)
             except OperationalError as error:
                 log.warning("gpu_worker.claim.delayed", error=repr(error), attempts=len(fresh))
             else:
                 break
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause_seconds)
             if not any(attempt.is_stoppable for attempt in running):
                 break
         for copy in copies:

@@ -1,7 +1,6 @@
 """What the worker says about its attempts. Whatever is to be said at the same moment travels together."""
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,7 +27,8 @@ from contracts.states import Stage
 from gpu_worker.attempt import Attempt
 from gpu_worker.failures import storable
 from gpu_worker.held_attempts import OutcomeEvent
-from service_kit.batcher import Batcher
+from service_kit.backoff import growing_pauses
+from service_kit.batcher import Batcher, ShuttingDownError
 from service_kit.bus import Bus
 from service_kit.errors import OperationalError
 
@@ -43,6 +43,7 @@ _IN_ORDER_OF_A_LIFE: tuple[type[AttemptReport], ...] = (
     AttemptFailed,
 )
 _MAX_BATCH = 500
+_FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 
 
@@ -89,15 +90,16 @@ class Reports:
         await self.outcome(self._event(abort, "not-held", report))
 
     async def outcome(self, event: OutcomeEvent) -> None:
-        """Returns once the broker has it, however long that takes: hours of work must not be lost to a broker's restart."""
-        pause_seconds = 0.25
-        while True:
+        """Returns once the broker has it, however long that takes: hours of work must not be lost to a broker's restart. Raises
+        `ShuttingDownError` after `close`."""
+        for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
             try:
                 await self._batcher.submit(event)
+            except ShuttingDownError:
+                raise  # from here on nothing is said any more
             except OperationalError as error:
                 log.warning("gpu_worker.outcome.delayed", attempt_id=str(event.data.attempt_id), error=str(error))
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(pause_seconds)
             else:
                 return
 

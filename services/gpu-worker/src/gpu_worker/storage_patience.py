@@ -1,7 +1,6 @@
 """Outlasts a storage that is away: restarting, overloaded, cut off."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
@@ -11,6 +10,7 @@ import structlog
 
 from contracts.failures import FailureCode
 from gpu_worker.failures import AttemptError
+from service_kit.backoff import growing_pauses
 
 log = structlog.get_logger()
 
@@ -31,8 +31,7 @@ async def outlast(what: str, once: Callable[[], Awaitable[T]], *, patience_secon
     when that is over; what is not passing goes through at once. May be cancelled at any moment.
     """
     failing_since: float | None = None
-    pause_seconds = _FIRST_PAUSE_SECONDS
-    while True:
+    for pause_seconds in growing_pauses(_FIRST_PAUSE_SECONDS, longest_seconds=_LONGEST_PAUSE_SECONDS):
         try:
             return await once()
         except (PassingError, aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -45,8 +44,8 @@ async def outlast(what: str, once: Callable[[], Awaitable[T]], *, patience_secon
             raise AttemptError(FailureCode.STORAGE_UNAVAILABLE, message)
         log.warning("gpu_worker.storage.away", what=what, reason=reason, patience_left_seconds=round(left_seconds, 1))
         # Never beyond the patience: its end deserves a last try.
-        await asyncio.sleep(min(left_seconds, pause_seconds * random.uniform(0.5, 1.5)))  # noqa: S311  # jitter
-        pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(min(left_seconds, pause_seconds))
+    raise AssertionError("pauses have no end")
 
 
 def _without_url(error: Exception) -> str:

@@ -12,11 +12,11 @@ from aiohttp import web
 # pytest's importlib mode puts no tests folder on the path, and a conftest cannot be imported from.
 sys.path.append(str(Path(__file__).parent))
 
-from tcp_gate import TcpGate
 from worker_harness import TOKEN, Orchestrator, RunningWorker, Storage, running_worker
 
 from devstack.addresses import RabbitAddress
 from devstack.isolation import create_vhost, drop_vhost
+from devstack.severable import SeverableWay
 from gpu_worker.settings import GpuWorkerSettings
 
 
@@ -37,12 +37,10 @@ async def orchestrator(broker_url: str) -> AsyncIterator[Orchestrator]:
 
 
 @pytest.fixture
-async def gate(broker_url: str) -> AsyncIterator[TcpGate]:
+async def gate(broker_url: str) -> AsyncIterator[SeverableWay]:
     """A way to the broker that the test can cut."""
-    gate = TcpGate(broker_url)
-    await gate.restore()
-    yield gate
-    await gate.cut()
+    async with SeverableWay(broker_url) as gate:
+        yield gate
 
 
 @pytest.fixture

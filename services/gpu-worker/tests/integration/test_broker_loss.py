@@ -13,18 +13,18 @@ async def test_an_outcome_reached_without_a_broker_is_said_when_it_is_back(orche
     attempt = task(duration_seconds=0.5)
     await orchestrator.send(attempt)
     await orchestrator.hears(AttemptStarted, attempt)
-    await gate.cut()
+    gate.cut()
     await until(nothing_runs)
     assert orchestrator.said(AttemptSucceeded, attempt) == []
-    await gate.restore()
+    await gate.mend()
     assert isinstance(await orchestrator.outcome(attempt), AttemptSucceeded)
 
 
 async def test_intake_and_control_are_back_after_the_broker_is(orchestrator, start_worker, gate):
     worker = await start_worker(rabbitmq_url=gate.url)
     await orchestrator.warm_up()
-    await gate.cut()
-    await gate.restore()
+    gate.cut()
+    await gate.mend()
     attempt = task(duration_seconds=60)
     await orchestrator.send(attempt)
     await orchestrator.hears(AttemptStarted, attempt)
@@ -41,9 +41,9 @@ async def test_a_worker_that_nobody_can_hear_stops_its_attempts_when_their_lease
     attempt = task(duration_seconds=60)
     await orchestrator.send(attempt)
     await orchestrator.hears(AttemptStarted, attempt)
-    await gate.cut()
+    gate.cut()
     await until(nothing_runs)
-    await gate.restore()
+    await gate.mend()
     outcome = await orchestrator.outcome(attempt)
     assert isinstance(outcome, AttemptFailed)
     assert outcome.code == FailureCode.WORKER_LOST

@@ -69,9 +69,7 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
                 margin=timedelta(seconds=settings.retell_margin_seconds),
             )
             await watch_broker.learn_generation()
-            forget_old_jobs = ForgetOldJobs(
-                pool, keep_logs=_days(settings.job_events_retention_days), keep_jobs=_days(settings.job_retention_days)
-            )
+            forget_old_jobs = ForgetOldJobs(pool, keep_logs=settings.keep_logs, keep_jobs=settings.keep_jobs)
             left_behind = partial(relay.publish_left_behind, settings.relay_patience_seconds)
             loops = [
                 clock,
@@ -107,8 +105,3 @@ def _rules(settings: OrchestratorSettings) -> Rules:
         lease_ttl=timedelta(seconds=settings.lease_ttl_seconds),
         execution_grace=timedelta(seconds=settings.execution_grace_seconds),
     )
-
-
-def _days(days: float) -> timedelta | None:
-    """0 means for ever."""
-    return timedelta(days=days) if days else None

@@ -12,4 +12,3 @@ LEFT_BEHIND = Counter("p3d_relay_left_behind", "Events published late because th
 SAID_AGAIN = Counter("p3d_attempts_said_again", "Attempts put on the bus again because their queue had lost them.")
 BROKER_RESETS = Counter("p3d_broker_resets", "How often the broker was found to have lost what it held.")
 RETOLD = Counter("p3d_events_retold", "Events published again because the broker may have lost them.")
-REMOVED = Counter("p3d_retention_removed", "What retention has removed.", ["what"])

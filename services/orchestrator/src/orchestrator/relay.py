@@ -65,10 +65,8 @@ class Relay:
 
     def recorded(self, events: Sequence[Confirmed]) -> None:
         """The database knows of these."""
-        for event in events:
-            self._confirmed.pop(
-                (event.job_id, event.seq), None
-            )  # a commit and `record_confirmed` may both have recorded it
+        for event in events:  # a commit and `record_confirmed` may both have recorded one
+            self._confirmed.pop((event.job_id, event.seq), None)
 
     async def close(self) -> None:
         """Says what was offered and records it."""
@@ -123,12 +121,12 @@ class Relay:
     async def publish_events(self, events: Sequence[TracedEvent]) -> None:
         """Returns once the broker has them all. Raises if it does not: then it may have some."""
         generation = self.broker_generation  # before publishing: afterwards it may be another's
-        await self.retell(events)
+        await self.tell(events)
         crash_point("orchestrator.after_publish_before_mark")
         self._confirmed |= {_key(event): Confirmed(event.job_id, event.seq, generation) for event, _ in events}
 
-    async def retell(self, events: Iterable[TracedEvent]) -> None:
-        """Publishes events that were recorded as published before."""
+    async def tell(self, events: Iterable[TracedEvent]) -> None:
+        """Publishes events, of which nothing is recorded: as when they are told again."""
         # One channel keeps the order of the messages.
         await asyncio.gather(*(self._bus.publish(kind, batch) for kind, batch in _messages(events)))
 

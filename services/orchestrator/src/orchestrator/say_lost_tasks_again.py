@@ -19,8 +19,8 @@ from service_kit.errors import is_operational
 
 log = structlog.get_logger()
 
-
 _LONGEST_WAIT = 16
+"""Times the first."""
 
 
 class _Said(NamedTuple):
@@ -62,19 +62,16 @@ class SayLostTasksAgain:
         lost = overtaken
         if others and await self._bus.ready_messages(worker_tasks(model_id)) == 0:
             lost = overtaken + others
-        said = self._said.get(model_id, {})
-        now = time.monotonic()
+        said, now = self._said.get(model_id, {}), time.monotonic()
         due = [job for job in lost if (before := said.get(_attempt_id(job))) is None or before.again_at <= now]
         if due:
             SAID_AGAIN.inc(len(due))
             log.warning("orchestrator.attempts.said_again", model_id=model_id, count=len(due))
             await self._relay.publish_tasks(due)
-        newly = {_attempt_id(job): self._next(said.get(_attempt_id(job)), now) for job in due}
-        # Only of those that are still on the bus: the others were taken, or are over.
-        known = said | newly
-        self._said[model_id] = {
-            attempt_id: known[attempt_id] for attempt_id in map(_attempt_id, overtaken + others) if attempt_id in known
-        }
+        for attempt_id in map(_attempt_id, due):
+            said[attempt_id] = self._next(said.get(attempt_id), now)
+        on_the_bus = set(map(_attempt_id, overtaken + others))
+        self._said[model_id] = {attempt_id: said[attempt_id] for attempt_id in said.keys() & on_the_bus}
 
     def _next(self, before: "_Said | None", now: float) -> "_Said":
         first = self._redispatch_after.total_seconds()

@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
+from service_kit.settings import BusSettings, DatabaseSettings, LogRetentionSettings, ServiceSettings
 
 
-class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
+class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings, LogRetentionSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     port: int = 8001
@@ -29,8 +29,3 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings):
     retell_margin_seconds: Annotated[float, Field(gt=0)] = 1800.0
     """A broker that lost its data is told again what it may have lost: all events since its queues were last seen empty, and
     this much before. A subscriber tries a delivery for 900 s, and its queue may look empty meanwhile."""
-    job_events_retention_days: Annotated[float, Field(ge=0)] = 30.0
-    """How long the log of a job is kept after the job is over; 0: as long as the job."""
-    job_retention_days: Annotated[float, Field(ge=0)] = 90.0
-    """How long a job is kept after it is over; 0: for ever."""
-    retention_interval_seconds: Annotated[float, Field(gt=0)] = 60.0

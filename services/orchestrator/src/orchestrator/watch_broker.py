@@ -54,7 +54,7 @@ class WatchBroker:
 
     async def _every_event_was_taken(self) -> bool:
         try:
-            return not any([await self._bus.ready_messages(queue) for queue in EVENT_QUEUES])
+            return await self._bus.ready_messages(*EVENT_QUEUES) == 0
         except Exception as error:
             if not is_operational(error):
                 raise
@@ -82,7 +82,7 @@ class WatchBroker:
         async with self._pool.acquire() as connection, connection.transaction():
             events = await store.take_span_to_retell(connection, _SPAN)
             if events:
-                await self._relay.retell(events)
+                await self._relay.tell(events)
                 crash_point("orchestrator.after_retell_before_progress")
                 RETOLD.inc(len(events))
                 log.info("orchestrator.events.retold", count=len(events))
