@@ -26,7 +26,10 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 
-was_there=$(dpkg-query --show --showformat='${Status}' rabbitmq-server 2>/dev/null || true)
+# One unit a line; nothing where there is no systemd.
+start_by_themselves() { systemctl list-unit-files --type=service --state=enabled --no-legend 2>/dev/null | cut -d ' ' -f 1; }
+
+before=$(start_by_themselves)
 log=$(mktemp)
 printf 'Installing %s\n' "$*"
 # A package list that cannot be renewed, perhaps of somebody else's source, need not stop us: the installation decides.
@@ -38,6 +41,6 @@ fi
 rm -f "$log"
 
 # Nor at the next start of the machine, nor where a policy of the machine's own let it start.
-if [ "$was_there" != "install ok installed" ]; then
-    systemctl disable --quiet --now rabbitmq-server 2>/dev/null || true
-fi
+for unit in $(start_by_themselves); do
+    printf '%s\n' "$before" | grep -qxF "$unit" || systemctl disable --quiet --now "$unit" 2>/dev/null || true
+done
