@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from log_events import log_events_page
+from metrics_page import metrics_page
+from permissions_page import permissions_page
 from pydantic import SecretStr
 
 from contracts import asyncapi, topology
-from contracts.topology import DeadLetterQueue, QueueKind
+from contracts.topology import DeadLetterQueue
 from gateway.app import build_app
 from gateway.settings import GatewaySettings
 
@@ -22,6 +25,9 @@ def specs() -> dict[str, str]:
         "openapi.json": as_json(openapi_document()),
         "asyncapi.json": as_json(asyncapi.document()),
         "topology.md": topology_page(),
+        "metrics.md": metrics_page(),
+        "log-events.md": log_events_page(),
+        "permissions.md": permissions_page(),
     }
 
 
@@ -50,8 +56,8 @@ def topology_page() -> str:
         "| queue | kind | exchange | binding keys | hears | arguments | dead letters |",
         "|---|---|---|---|---|---|---|",
     ]
-    for queue in asyncapi.QUEUES:
-        dead = f"`{DeadLetterQueue(queue).name}`" if queue.kind is QueueKind.QUORUM and queue.dead_letters else "–"
+    for queue in topology.QUEUES:
+        dead = f"`{DeadLetterQueue(queue).name}`" if queue.keeps_dead_letters else "–"
         keys = "<br>".join(f"`{key}`" for key in queue.binding_keys)
         hears = "<br>".join(message.__name__ for message in queue.hears)
         arguments = "<br>".join(f"`{name}={value}`" for name, value in queue.arguments.items())
@@ -60,9 +66,8 @@ def topology_page() -> str:
         )
     kept = topology.ORCHESTRATOR_KEEPSAKE
     arguments = "<br>".join(f"`{name}={value}`" for name, value in kept.arguments.items())
-    lines.append(
-        f"| `{kept.name}` | quorum | default | – | nobody: it shows that the broker kept its data | {arguments} | – |"
-    )
+    why = "nobody: it shows that the broker kept its data"
+    lines.append(f"| `{kept.name}` | quorum | `{kept.exchange}` | `{kept.name}` | {why} | {arguments} | – |")
     lines += ["", "| message | routing key | version | exchange | said by |", "|---|---|---|---|---|"]
     for message, exchange in topology.PUBLISHED_ON.items():
         said_by = topology.PUBLISHED_BY[message]

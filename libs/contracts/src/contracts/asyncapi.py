@@ -11,19 +11,10 @@ from pydantic.json_schema import models_json_schema
 
 from contracts import topology
 from contracts.cloudevents import CONTENT_TYPE, codec
-from contracts.ids import ModelId, WorkerId
 from contracts.message import Message
 from contracts.topology import DeadLetterQueue, Exchange, Queue, QueueKind
 
 _SCHEMAS = "#/components/schemas/{model}"
-
-QUEUES: tuple[Queue, ...] = (
-    *topology.SHARED_QUEUES,
-    topology.gateway_telemetry("{instance}"),
-    topology.worker_tasks(ModelId("{model_id}")),
-    topology.worker_control(WorkerId("{worker_id}")),
-)
-"""Every queue of the system; parameters stand in braces."""
 
 
 def document() -> dict[str, Any]:
@@ -65,7 +56,7 @@ def _channel(message: type[Message]) -> dict[str, Any]:
 
 def _address(message: type[Message]) -> str:
     """The routing key; a command to somebody in particular ends in who it is."""
-    heard = next(queue for queue in QUEUES if message in queue.hears)
+    heard = next(queue for queue in topology.QUEUES if message in queue.hears)
     return heard.keys[0] if heard.keys else message.routing_key
 
 
@@ -88,7 +79,7 @@ def _operations(message: type[Message]) -> list[tuple[str, dict[str, Any]]]:
     operations: list[tuple[str, dict[str, Any]]] = [
         (f"{publisher}.sends.{message.routing_key}", {"action": "send", "channel": channel})
     ]
-    for queue in QUEUES:
+    for queue in topology.QUEUES:
         if message in queue.hears:
             consumer = queue.name.split(".")[0]
             receive = {"action": "receive", "channel": channel, "x-queue": _queue(queue)}
@@ -103,6 +94,6 @@ def _queue(queue: Queue) -> dict[str, Any]:
         "exclusive": queue.kind is QueueKind.EXCLUSIVE,
         "arguments": queue.arguments,
     }
-    if queue.kind is QueueKind.QUORUM and queue.dead_letters:
+    if queue.keeps_dead_letters:
         described["deadLetters"] = {"exchange": Exchange.DEAD_LETTERS.value, "queue": DeadLetterQueue(queue).name}
     return described

@@ -25,11 +25,33 @@ class Exchange(StrEnum):
 
 class QueueKind(StrEnum):
     QUORUM = "quorum"
-    """Replicated and durable: nothing in it may be lost."""
-    SHARED = "shared"
-    """Durable and classic, short-lived content: shared by replicas, a loss costs one interval."""
+    """Replicated and durable: it outlives the loss of any one node."""
     EXCLUSIVE = "exclusive"
     """One process's own, gone with it: each replica hears everything."""
+    STREAM = "stream"
+    """An append-only log: any number of readers, each from wherever it likes. Reading removes nothing, only retention does."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRetention:
+    """How much of a stream is kept: whichever limit is met first. Source: https://www.rabbitmq.com/docs/streams#retention
+
+    These are defaults, for they are arguments of the queue and stay what they were at its first declaration. A policy
+    (`max-age`, `max-length-bytes`) goes before them, longer or shorter, and counts at once: that is how to keep another span.
+    """
+
+    max_age_days: int
+    max_bytes: int
+    segment_bytes: int
+    """Only whole segments are removed, and only when the next one begins: what is kept may be more by as much."""
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        return {
+            "x-max-age": f"{self.max_age_days}D",
+            "x-max-length-bytes": self.max_bytes,
+            "x-stream-max-segment-size-bytes": self.segment_bytes,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +64,22 @@ class Queue:
     """Binding keys, where they are not simply the routing keys of `hears`."""
     message_ttl_seconds: float | None = None
     dead_letters: bool = True
+    retention: StreamRetention | None = None
+    """Of a stream: one without would fill the disk."""
 
     @property
     def binding_keys(self) -> tuple[str, ...]:
         return self.keys or tuple(message.routing_key for message in self.hears)
+
+    @property
+    def owner(self) -> str:
+        """The service that makes it: the one that consumes it, after which it is named. A stream is made by who fills it: its
+        readers only read."""
+        return PUBLISHED_BY[self.hears[0]] if self.kind is QueueKind.STREAM else self.name.partition(".")[0]
+
+    @property
+    def keeps_dead_letters(self) -> bool:
+        return self.dead_letters and self.kind is QueueKind.QUORUM
 
     @property
     def arguments(self) -> dict[str, str | int]:
@@ -59,6 +93,8 @@ class Queue:
                     "x-dead-letter-routing-key": self.name,
                     "x-dead-letter-strategy": "at-least-once",
                 }
+        if self.kind is QueueKind.STREAM and self.retention is not None:
+            arguments |= {"x-queue-type": "stream"} | self.retention.arguments
         if self.message_ttl_seconds is not None:
             arguments["x-message-ttl"] = int(self.message_ttl_seconds * 1000)
         return arguments
@@ -107,7 +143,13 @@ ORCHESTRATOR_REPORTS = Queue(
     (attempts.AttemptStarted, attempts.AttemptStageChanged, attempts.AttemptSucceeded, attempts.AttemptFailed),
 )
 ORCHESTRATOR_HEARTBEATS = Queue(
-    "orchestrator.heartbeats", QueueKind.SHARED, Exchange.GPU, (workers.WorkerHeartbeat,), message_ttl_seconds=10
+    "orchestrator.worker-heartbeats",
+    # What is in it may well be lost, but a classic queue is gone with its node, and no session is whole without it.
+    QueueKind.QUORUM,
+    Exchange.GPU,
+    (workers.WorkerHeartbeat,),
+    message_ttl_seconds=10,
+    dead_letters=False,
 )
 
 # --- gateway ---
@@ -169,6 +211,18 @@ def worker_control(worker_id: WorkerId) -> Queue:
     )
 
 
+# --- analytics ---
+
+ANALYTICS_EVENTS = Queue(
+    "analytics.events",
+    QueueKind.STREAM,
+    Exchange.JOBS,
+    jobs.JOB_EVENTS,
+    dead_letters=False,  # nothing falls out of a log: a reader that cannot read a message goes past it
+    retention=StreamRetention(max_age_days=7, max_bytes=5_000_000_000, segment_bytes=64_000_000),
+)
+"""Every fact about every job, to be read again from any point in time."""
+
 # --- dead letters ---
 
 UNREACHABLE_DELIVERY_LIMIT = 1_000_000
@@ -203,12 +257,20 @@ def dead_letter_queue_name(source: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Keepsake:
     """A durable queue with one message that nobody consumes. While it is there, the broker remembers what it was given; when it
-    is gone, so is everything that was on its way."""
+    is gone, so is everything that was on its way.
+
+    It comes by an exchange, under the queue's name: who may publish to the default exchange may put anything into any queue.
+    """
 
     name: str
+    exchange: Exchange = Exchange.JOBS
     arguments: dict[str, str | int] = field(
         default_factory=lambda: {"x-queue-type": "quorum", "x-delivery-limit": UNREACHABLE_DELIVERY_LIMIT}
     )
+
+    @property
+    def owner(self) -> str:
+        return self.name.partition(".")[0]
 
 
 ORCHESTRATOR_KEEPSAKE = Keepsake("orchestrator.keepsake")
@@ -221,8 +283,22 @@ SHARED_QUEUES: tuple[Queue, ...] = (
     GATEWAY_PROJECTION,
     ARTIFACTS_INPUTS,
     ARTIFACTS_OUTCOMES,
+    ANALYTICS_EVENTS,
 )
 """Every queue with a fixed name; the others are made per model, per worker or per gateway process."""
 
-EVENT_QUEUES: tuple[Queue, ...] = tuple(queue for queue in SHARED_QUEUES if set(queue.hears) <= set(jobs.JOB_EVENTS))
-"""Where facts about jobs wait for their subscribers."""
+EVENT_QUEUES: tuple[Queue, ...] = tuple(
+    queue for queue in SHARED_QUEUES if queue.kind is not QueueKind.STREAM and set(queue.hears) <= set(jobs.JOB_EVENTS)
+)
+"""Where facts about jobs wait for their subscribers. In a stream nothing waits: it is never empty."""
+
+QUEUES: tuple[Queue, ...] = (
+    *SHARED_QUEUES,
+    gateway_telemetry("{instance}"),
+    worker_tasks(ModelId("{model_id}")),
+    worker_control(WorkerId("{worker_id}")),
+)
+"""Every queue of the system; parameters stand in braces."""
+
+EXCHANGES_OWNER = "orchestrator"
+"""The service that makes the exchanges: everything that is said goes to it or comes from it."""

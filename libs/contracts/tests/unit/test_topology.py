@@ -8,6 +8,7 @@ from libs.contracts.tests.unit.examples import EXAMPLES
 from contracts import topology
 from contracts.attempts import AbortAttempt, RunAttempt
 from contracts.ids import ModelId, WorkerId
+from contracts.jobs import JOB_EVENTS
 from contracts.topology import DeadLetterQueue, Exchange, Queue, QueueKind
 
 MODEL, WORKER = ModelId("silhouette-v1"), WorkerId("w-1")
@@ -18,7 +19,7 @@ QUEUES: tuple[Queue, ...] = (
     topology.worker_control(WORKER),
 )
 MESSAGES = [type(message) for message in EXAMPLES]
-CONSUMERS = {"gateway", "orchestrator", "artifacts", "gpu-worker"}
+CONSUMERS = {"gateway", "orchestrator", "artifacts", "gpu-worker", "analytics"}
 
 each_queue = pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: queue.name)
 each_message = pytest.mark.parametrize("message_type", MESSAGES, ids=lambda message_type: message_type.__name__)
@@ -49,7 +50,7 @@ def test_what_a_queue_hears_is_published_on_the_exchange_it_is_bound_to(queue: Q
 
 @each_queue
 def test_a_queue_that_must_lose_nothing_limits_deliveries_and_has_dead_letters(queue: Queue) -> None:
-    if queue.kind is not QueueKind.QUORUM:
+    if not queue.keeps_dead_letters:
         return
     arguments = queue.arguments
     assert arguments["x-queue-type"] == "quorum"
@@ -62,6 +63,12 @@ def test_a_queue_that_must_lose_nothing_limits_deliveries_and_has_dead_letters(q
         "x-queue-type": "quorum",
         "x-delivery-limit": topology.UNREACHABLE_DELIVERY_LIMIT,
     }
+
+
+@each_queue
+def test_a_queue_with_a_fixed_name_outlives_the_loss_of_a_node(queue: Queue) -> None:
+    if queue in topology.SHARED_QUEUES:
+        assert queue.arguments["x-queue-type"] in {"quorum", "stream"}
 
 
 @each_queue
@@ -78,7 +85,7 @@ def test_queue_names_are_distinct() -> None:
 def test_requests_facts_and_reports_wait_for_their_consumer() -> None:
     """Losing one of these would lose a job; progress, heartbeats and aborts are repeated by their senders."""
     repeated = {"attempt.progressed", "attempt.abort", "worker.heartbeat"}
-    durable = {message_type for queue in QUEUES if queue.kind is QueueKind.QUORUM for message_type in queue.hears}
+    durable = {message_type for queue in QUEUES if queue.keeps_dead_letters for message_type in queue.hears}
     assert {message_type.routing_key for message_type in MESSAGES if message_type not in durable} == repeated
 
 
@@ -91,3 +98,22 @@ def test_a_task_goes_to_the_workers_of_its_model_and_an_abort_to_one_worker() ->
 
 def test_the_heartbeats_of_an_hour_without_orchestrator_do_not_pile_up() -> None:
     assert topology.ORCHESTRATOR_HEARTBEATS.arguments["x-message-ttl"] == 10_000
+
+
+def test_the_stream_carries_every_fact_about_jobs_and_nothing_else() -> None:
+    assert topology.ANALYTICS_EVENTS.binding_keys == tuple(event.routing_key for event in JOB_EVENTS)
+
+
+def test_the_stream_cannot_fill_the_disk_and_has_nothing_that_streams_do_not_know() -> None:
+    # Any other argument makes the declaration fail, on 3.10 as on 4.x.
+    assert topology.ANALYTICS_EVENTS.arguments == {
+        "x-queue-type": "stream",
+        "x-max-age": "7D",
+        "x-max-length-bytes": 5_000_000_000,
+        "x-stream-max-segment-size-bytes": 64_000_000,
+    }
+
+
+def test_a_stream_is_no_queue_that_is_empty_once_everything_was_heard() -> None:
+    assert topology.GATEWAY_PROJECTION in topology.EVENT_QUEUES
+    assert topology.ANALYTICS_EVENTS not in topology.EVENT_QUEUES

@@ -7,6 +7,7 @@ Systems", SIGMOD 1984, section 5.2.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from service_kit.errors import OperationalError, is_operational, only_our_cancellation
@@ -58,7 +59,8 @@ class Batcher(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._drain_waiting())
+            # In a context of its own: a batch is of many, and neither the ids nor the trace of whoever came first are its own.
+            self._drain = asyncio.create_task(self._drain_waiting(), context=Context())
         return future
 
     async def _drain_waiting(self) -> None:

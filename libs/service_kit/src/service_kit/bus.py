@@ -1,6 +1,7 @@
 """A service's way to RabbitMQ: publishing with confirms, consuming with explicit outcomes, over connections that come and go."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,18 +10,28 @@ from typing import TypeVar
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from yarl import URL
 
 from contracts import topology
 from contracts.cloudevents import CONTENT_TYPE, CloudEvent, RejectedEvents, codec
 from contracts.message import Message
-from contracts.topology import Exchange, Queue, QueueKind
+from contracts.topology import Exchange, Queue
 from service_kit.consumer import Consumer, give_back
 from service_kit.crash_points import crash_point
 from service_kit.dead_letters.letter import dead_letter, message_id_of
+from service_kit.declare import Declarations
 from service_kit.errors import BusUnavailableError, only_our_cancellation
 from service_kit.find_handler import Handler
-from service_kit.metrics import DEAD_LETTERS
+from service_kit.metrics import (
+    BUS_CONNECTED,
+    BUS_PUBLISH_SECONDS,
+    DEAD_LETTERS,
+    deliveries,
+    published,
+    queue_label,
+)
 from service_kit.session_keeper import SessionKeeper
+from service_kit.tracing.message_spans import publishing
 
 log = structlog.get_logger()
 
@@ -38,11 +49,21 @@ class Bus:
     While the broker cannot be reached it tries again, at most 5 s apart, and publishers are told after a second.
     """
 
-    def __init__(self, url: str, *, service: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        service: str,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`tls` is of use for an ``amqps://`` URL."""
         self._service = service
         self._stopping = asyncio.Event()
         self._consumers: dict[Queue, Consumer] = {}
-        self._sessions = SessionKeeper(url, service=service, consumers=self._consumers)
+        declarations = Declarations.of(service, URL(url).user)
+        self._sessions = SessionKeeper(
+            url, service=service, tls=tls, declarations=declarations, consumers=self._consumers
+        )
 
     def on(
         self, queue: Queue, message_type: type[M]
@@ -59,11 +80,12 @@ class Bus:
         return register
 
     async def start(self) -> None:
-        """Connects, declares the exchanges and every shared queue, then starts consuming. Raises what keeps it from doing so.
+        """Connects, declares what it is to declare, sees that every queue is there that hears this service, and starts consuming.
+        Raises what keeps it from doing so.
 
-        Shared queues are declared by every service, not only by their consumer: what is said before the consumer's first start
-        must be kept for it.
+        What is said before a consumer's first start must be kept for it: so others declare its queue too, or wait for it.
         """
+        BUS_CONNECTED.set_function(lambda: self._sessions.whole_session is not None)
         await self._sessions.start()
 
     async def stop_consuming(self) -> None:
@@ -109,6 +131,10 @@ class Bus:
         """Makes the queue with its bindings and, where it has one, its dead-letter queue; again after every reconnect."""
         await self._sessions.declare(queue)
 
+    async def ensure_declared(self) -> None:
+        """Everything that must be there before this service speaks, as at the start. Raises where something is not."""
+        await self._sessions.ensure_declared()
+
     def add_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
         """Before `start`, for a consumer that starts and stops consuming by itself: calls `opened` with the queue, on a channel
         of its own, at start and after every reconnect. What was consumed or delivered before is gone with its connection.
@@ -143,16 +169,18 @@ class Bus:
         Durable: persistent, mandatory and confirmed; returning means that a queue has it. Otherwise fire and forget: telemetry
         that nobody listens to is no error. Raises `BusUnavailableError`; the message may have been stored all the same.
         """
-        message = aio_pika.Message(
-            codec(message_type).encode(events),
-            content_type=CONTENT_TYPE,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT if durable else aio_pika.DeliveryMode.NOT_PERSISTENT,
-            type=message_type.event_type(),
-            message_id=events[0].id,
-            app_id=self._service,
-        )
-        exchange = topology.PUBLISHED_ON[message_type]
-        await self._publish(exchange, message, routing_key or message_type.routing_key, mandatory=durable)
+        key = routing_key or message_type.routing_key
+        with publishing(message_type, events, key) as traced:
+            message = aio_pika.Message(
+                codec(message_type).encode(traced),
+                content_type=CONTENT_TYPE,
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT if durable else aio_pika.DeliveryMode.NOT_PERSISTENT,
+                type=message_type.event_type(),
+                message_id=events[0].id,
+                app_id=self._service,
+            )
+            exchange = topology.PUBLISHED_ON[message_type]
+            await self._publish(exchange, message, key, counted_as=message_type.event_type(), mandatory=durable)
 
     async def settle(
         self, queue: Queue, message: AbstractIncomingMessage, rejected: Sequence[RejectedEvents] = ()
@@ -170,31 +198,41 @@ class Bus:
             await give_back(queue, message, error, self._stopping)
         else:
             await message.ack()
+            deliveries(queue_label(queue), "rejected" if rejected else "handled").inc()
 
     async def _bury(self, queue: Queue, letter: aio_pika.Message, rejected: RejectedEvents) -> None:
-        kept = queue.dead_letters and queue.kind is QueueKind.QUORUM
+        kept = queue.keeps_dead_letters
         if kept:
-            await self._publish(Exchange.DEAD_LETTERS, letter, queue.name, mandatory=True)
+            await self._publish(Exchange.DEAD_LETTERS, letter, queue.name, counted_as="dead_letter", mandatory=True)
         log.error(
             "bus.message.buried" if kept else "bus.message.dropped",
             queue=queue.name,
             message_id=message_id_of(letter),
-            type=letter.type,
+            message_type=letter.type,
             reason=rejected.reason,
             detail=rejected.detail[:500],
         )
-        DEAD_LETTERS.labels(queue=queue.name, reason=rejected.reason).inc()
+        DEAD_LETTERS.labels(queue=queue_label(queue), reason=rejected.reason).inc()
 
     async def _publish(
-        self, exchange: Exchange, message: aio_pika.Message, routing_key: str, *, mandatory: bool
+        self, exchange: Exchange, message: aio_pika.Message, routing_key: str, *, counted_as: str, mandatory: bool
     ) -> None:
-        session = await self._sessions.current()
+        began = time.perf_counter()
+        outcome = "failed"
         try:
+            session = await self._sessions.current()
             with only_our_cancellation():
                 await session.exchanges[exchange].publish(
                     message, routing_key, mandatory=mandatory, timeout=_CONFIRM_TIMEOUT_SECONDS
                 )
+            outcome = "confirmed" if mandatory else "sent"
+        except BusUnavailableError:
+            raise
         except Exception as error:
             self._sessions.look()
             # aio-pika raises RuntimeError and others besides AMQPError when it publishes into a closing channel.
             raise BusUnavailableError(f"{routing_key} was not confirmed: {error!r}") from error
+        finally:
+            published(counted_as, outcome).inc()
+            if outcome == "confirmed":
+                BUS_PUBLISH_SECONDS.observe(time.perf_counter() - began)

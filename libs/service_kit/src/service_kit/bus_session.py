@@ -1,6 +1,7 @@
 """One connection to RabbitMQ, from its making until something on it breaks."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,13 +44,19 @@ class Session:
         connection.close_callbacks.add(self._on_closed)
 
     @classmethod
-    async def open(cls, url: str, *, service: str, number: int) -> "Session":
+    async def open(cls, url: str, *, service: str, number: int, tls: ssl.SSLContext | None) -> "Session":
         """Connects. Raises whatever keeps it from doing so, a `TimeoutError` after 5 s."""
         heartbeat = URL(url).query.get("heartbeat", _HEARTBEAT_SECONDS)
-        async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
-            connection = await aio_pika.connect(
-                url, heartbeat=heartbeat, client_properties={"connection_name": f"{service}.{number}"}
-            )
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+                connection = await aio_pika.connect(
+                    url,
+                    ssl_context=tls,
+                    heartbeat=heartbeat,
+                    client_properties={"connection_name": f"{service}.{number}"},
+                )
+        except StopAsyncIteration as error:  # how aiormq says that its reader met the end of the stream
+            raise ConnectionResetError("the broker closed the connection before it was open") from error
         return cls(connection, number)
 
     async def channel(self, *, prefetch: int = 0) -> AbstractChannel:

@@ -15,12 +15,15 @@ from typing import Any, TypeAlias
 import aiormq
 import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from structlog.contextvars import bind_contextvars
 
 from contracts.cloudevents import CloudEvent, Codec, RejectedEvents, UndecodableMessageError, split
 from contracts.topology import Queue
 from service_kit.backoff import growing_pauses
 from service_kit.errors import is_operational
 from service_kit.find_handler import Handler, find_handler
+from service_kit.logging.ids import ids_of
+from service_kit.metrics import BUS_OLDEST_DELIVERY_SECONDS, deliveries, queue_label
 
 log = structlog.get_logger()
 
@@ -48,10 +51,15 @@ class Consumer:
         self._stopping = stopping
         self._source: AbstractQueue | None = None
         self._tag = ""
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._deliveries: dict[asyncio.Task[None], float] = {}
+        """Those under way, oldest first, and since when by the monotonic clock."""
 
     async def attach(self, source: AbstractQueue) -> None:
         """Consumes from here on; what it consumed from before is gone."""
+        label = queue_label(self.queue)
+        BUS_OLDEST_DELIVERY_SECONDS.labels(queue=label).set_function(self._oldest_seconds)
+        for outcome in ("handled", "rejected", "returned"):
+            deliveries(label, outcome)  # from 0 on: else the first one of them would be no increase
         self._source = source
         self._tag = await source.consume(self._on_message)
 
@@ -72,8 +80,11 @@ class Consumer:
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         # In a task of our own: aiormq cancels its own with the connection, wherever the handler is.
         task = asyncio.create_task(self._deliver(message))
-        self._deliveries.add(task)
-        task.add_done_callback(self._deliveries.discard)
+        self._deliveries[task] = time.monotonic()
+        task.add_done_callback(self._deliveries.pop)
+
+    def _oldest_seconds(self) -> float:
+        return time.monotonic() - next(iter(self._deliveries.values())) if self._deliveries else 0.0
 
     async def _deliver(self, message: AbstractIncomingMessage) -> None:
         try:
@@ -85,6 +96,7 @@ class Consumer:
     async def _answer(self, message: AbstractIncomingMessage) -> None:
         try:
             message_codec, handler = find_handler(self.queue, self.handlers, message)
+            bind_contextvars(queue=self.queue.name, message_type=message_codec.message_type.event_type())
             rejected = await self._handle_batch(message_codec, handler, message.body)
         except UndecodableMessageError as error:
             rejected = [RejectedEvents(message.body, error.reason, error.detail)]
@@ -99,21 +111,23 @@ class Consumer:
         Its events are handled together and, should that fail, one by one: a poison event takes none of its neighbours with it.
         """
         try:
-            await self._handle_patiently(handler, message_codec.decode(body))
+            events = message_codec.decode(body)
+            bind_contextvars(**ids_of(events))
+            await self._handle_patiently(handler, events)
         except UndecodableMessageError as error:
             poison = RejectedEvents(body, error.reason, error.detail)
         except Exception as error:
             if is_operational(error):
                 raise
-            log.exception("bus.handler.crashed", queue=self.queue.name, type=message_codec.message_type.event_type())
+            log.exception("bus.handler.crashed", queue=self.queue.name)
             poison = RejectedEvents(body, "handler_crashed", repr(error))
         else:
             return []
-        events = split(body)
-        if len(events) < 2:
+        singles = split(body)
+        if len(singles) < 2:
             return [poison]
-        rejected = [part for event in events for part in await self._handle_batch(message_codec, handler, event)]
-        return rejected if len(rejected) < len(events) else [poison]
+        rejected = [part for event in singles for part in await self._handle_batch(message_codec, handler, event)]
+        return rejected if len(rejected) < len(singles) else [poison]
 
     async def _handle_patiently(self, handler: Handler, events: Sequence[CloudEvent[Any]]) -> None:
         """Tries again in place while a dependency is down, later and later.
@@ -141,6 +155,7 @@ async def give_back(queue: Queue, message: AbstractIncomingMessage, error: Excep
     log.warning("bus.message.returned", queue=queue.name, error=repr(error))
     await _pause(_PAUSE_BEFORE_RETURN_SECONDS, stopping)
     await message.nack(requeue=True)
+    deliveries(queue_label(queue), "returned").inc()
 
 
 async def consumes(source: AbstractQueue, tag: str) -> bool:

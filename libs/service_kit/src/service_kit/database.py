@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from pydantic_core import from_json, to_json
 
+from service_kit.metrics import DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_MAX
 from service_kit.settings import DatabaseSettings
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -58,7 +59,8 @@ async def open_pool(settings: DatabaseSettings, *, service: str) -> Pool:
     """
     pooled = settings.database_transaction_pooler
     pool = BoundedPool(
-        driver_url(settings.database_url.get_secret_value()),
+        driver_url(settings.database_address()),
+        ssl=settings.database_tls(),
         min_size=1,
         max_size=settings.database_pool_size,
         max_queries=50_000,
@@ -76,7 +78,15 @@ async def open_pool(settings: DatabaseSettings, *, service: str) -> Pool:
         reset=_leave_session_as_it_is,
     )
     await pool
+    _measure(pool)
     return pool
+
+
+def _measure(pool: Pool) -> None:
+    """Asked when the page is read, so that nothing is counted on the way of a statement."""
+    DATABASE_CONNECTIONS.labels(state="idle").set_function(pool.get_idle_size)
+    DATABASE_CONNECTIONS.labels(state="busy").set_function(lambda: pool.get_size() - pool.get_idle_size())
+    DATABASE_CONNECTIONS_MAX.set(pool.get_max_size())
 
 
 async def answers(pool: Pool) -> bool:

@@ -72,7 +72,7 @@ _OPERATIONAL = (
 
 def is_operational(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing anything."""
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
         return False  # asyncpg's InterfaceError is also what it says of a value that does not fit its parameter
     # An OSError of no finer kind is the network's or the machine's: no route, several addresses that all refuse, disk full.
     return isinstance(error, _OPERATIONAL) or type(error) is OSError

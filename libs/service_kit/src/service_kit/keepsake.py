@@ -43,7 +43,10 @@ class BrokerMemory:
         async with self._bus.question() as channel:
             await self._declare(channel)
             message = aio_pika.Message(b"", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-            await channel.default_exchange.publish(message, self._keepsake.name)
+            exchange = await channel.get_exchange(self._keepsake.exchange.value, ensure=False)
+            await exchange.publish(message, self._keepsake.name)
 
     async def _declare(self, channel: aio_pika.abc.AbstractChannel) -> aio_pika.abc.AbstractQueue:
-        return await channel.declare_queue(self._keepsake.name, durable=True, arguments=dict(self._keepsake.arguments))
+        queue = await channel.declare_queue(self._keepsake.name, durable=True, arguments=dict(self._keepsake.arguments))
+        await queue.bind(self._keepsake.exchange.value, routing_key=self._keepsake.name)
+        return queue

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from service_kit.errors import is_operational, only_our_cancellation
+from service_kit.metrics import LOOP_FAILURES, LOOP_LAST_SUCCESS
 
 log = structlog.get_logger()
 
@@ -32,9 +34,11 @@ class Loop:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._failed = LOOP_FAILURES.labels(loop=name)
 
     def start(self) -> None:
         self._stopping = False
+        self._note_success()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     def wake(self) -> None:
@@ -57,14 +61,19 @@ class Loop:
                 with only_our_cancellation():
                     await self._step()
                 failures = 0
+                self._note_success()
             except Exception as error:
                 failures += 1
+                self._failed.inc()
                 if is_operational(error):
                     log.warning("loop.step.failed", loop=self.name, error=repr(error), failures=failures)
                 else:
                     log.exception("loop.step.crashed", loop=self.name, failures=failures)
             if not self._stopping:
                 await self._rest(failures)
+
+    def _note_success(self) -> None:
+        LOOP_LAST_SUCCESS.labels(loop=self.name).set(time.time())
 
     async def _rest(self, failures: int) -> None:
         longest = max(_LONGEST_BACKOFF_SECONDS, self._interval_seconds)

@@ -117,7 +117,7 @@ def unforeseen(error: Exception) -> Problem:
         log.info("http.request.abandoned")  # nobody is there to read the answer
         return Problem(400, "client_closed_request", "The connection ended before the body did.")
     if is_operational(error):
-        log.warning("http.request.unavailable", error=repr(error))
+        log.warning("http.request.turned_away", error=repr(error))
         return unavailable("A part of the system that this needs does not answer. Try again shortly.")
     log.error("http.request.crashed", exc_info=error)
     return Problem(500, "internal_error", "This is our fault. It was logged under the request id.")

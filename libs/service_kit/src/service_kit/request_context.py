@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, a trace context, a limit on its body, one line in the log."""
+"""What surrounds every request: an id, a trace context, a limit on its body, its time in the metrics, one line in the log."""
 
 import re
 import time
@@ -10,10 +10,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service_kit.access_log import AccessLog
+from service_kit.measure_requests import measure_request
 from service_kit.problems import PROBLEM_JSON, Problem, problem_body, unforeseen
-from service_kit.tracing import accept_traceparent, traceparent
-
-log = structlog.get_logger()
+from service_kit.tracing.http_spans import ServerSpan
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
 
@@ -28,11 +28,10 @@ class RequestContext:
     Both forms of a path are one route: a trailing slash is dropped here, so that no client meets a redirect.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, log_every_nth_success: int = 100) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, access_log: AccessLog) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
-        self._log_every_nth_success = log_every_nth_success
-        self._successes = 0
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,11 +42,12 @@ class RequestContext:
         request_id = given_id if _REQUEST_ID.match(given_id) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         scope["path"] = _without_trailing_slashes(scope)
-        traceparent.set(accept_traceparent(headers.get("traceparent")))
+        span = ServerSpan(scope, headers.get("traceparent"))
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        await self._answer(scope, headers, receive, send, request_id)
+        await self._answer(scope, headers, receive, send, span)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send, request_id: str) -> None:
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send, span: ServerSpan) -> None:
+        request_id = scope["state"]["request_id"]
         started = time.perf_counter()
         status = 0
 
@@ -76,7 +76,10 @@ class RequestContext:
                 raise
             await _refusal(request_id, unforeseen(error))(scope, receive, send_with_id)
         finally:
-            self._log(scope, status, (time.perf_counter() - started) * 1000)
+            seconds = time.perf_counter() - started
+            measure_request(scope, status, seconds)
+            span.end(scope, status)
+            self._access_log(scope, status, seconds * 1000)
 
     def _refuse_declared_size(self, headers: Headers) -> None:
         declared = headers.get("content-length", "0")
@@ -97,22 +100,6 @@ class RequestContext:
             return message
 
         return limited
-
-    def _log(self, scope: Scope, status: int, duration_ms: float) -> None:
-        if scope["path"].startswith("/health/"):
-            return  # who asks reads the answer; a service that starts would fill the log with 503
-        if status < 400:
-            self._successes += 1
-            if self._successes % self._log_every_nth_success:
-                return
-        line = log.info if status < 500 else log.warning
-        line(
-            "http.request.answered",
-            method=scope["method"],
-            path=scope["path"],
-            status=status,
-            duration_ms=round(duration_ms, 1),
-        )
 
 
 def _without_trailing_slashes(scope: Scope) -> str:

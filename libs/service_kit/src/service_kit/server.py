@@ -6,7 +6,7 @@ import math
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -21,6 +21,18 @@ log = structlog.get_logger()
 
 _CLOSING_SECONDS = 15.0
 """So long, beyond the grace, what the service opened may take to close. Every part of it is limited; this limits their sum."""
+
+
+async def _without_exit(startup: Coroutine[None, None, None]) -> str | int | None:
+    """The status with which uvicorn ends the process when it cannot start; None if it has started.
+
+    A `SystemExit` in a task would end the event loop at once, and be reported as an exception that nobody retrieved.
+    """
+    try:
+        await startup
+    except SystemExit as end:
+        return end.code
+    return None
 
 
 class GracefulServer(uvicorn.Server):
@@ -42,6 +54,8 @@ class GracefulServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            ssl_certfile=settings.tls_certificate_file,
+            ssl_keyfile=settings.tls_key_file,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, math.ceil(settings.shutdown_grace_seconds)),
         )
@@ -53,15 +67,22 @@ class GracefulServer(uvicorn.Server):
         self._asked_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        starting = asyncio.create_task(super().startup(sockets))
+        starting = asyncio.create_task(_without_exit(super().startup(sockets)))
         asked = asyncio.create_task(self._asked.wait())
         await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if starting.done():
-            starting.result()
+            if (status := starting.result()) is not None:
+                raise SystemExit(status)
+            log.info("process.start.completed", host=self.config.host, port=self.config.port)
             return
         starting.cancel()
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        took_seconds = 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+        log.info("process.stop.completed", duration_ms=round(took_seconds * 1000))
 
     async def on_tick(self, counter: int) -> bool:
         drained = self._asked_at is not None and time.monotonic() - self._asked_at >= self._drain_seconds

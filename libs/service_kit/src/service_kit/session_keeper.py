@@ -1,6 +1,7 @@
 """Keeps a session with the broker open: sets it up, watches it, and replaces it when something on it breaks."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -8,12 +9,11 @@ from itertools import count
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
-from contracts import topology
 from contracts.topology import Exchange, Queue, QueueKind
 from service_kit.backoff import growing_pauses
 from service_kit.bus_session import Session
 from service_kit.consumer import PREFETCH, Consumer
-from service_kit.declare import declare_exchanges, declare_queue
+from service_kit.declare import Declarations, NotDeclaredYetError, declare_queue
 from service_kit.errors import BusUnavailableError, OperationalError, only_our_cancellation
 from service_kit.loops import Loop
 
@@ -41,16 +41,26 @@ class ConsumerLostError(OperationalError):
 class SessionKeeper:
     """There is one order in which a session begins: declare everything, then let publishers in, then consume.
 
-    Nothing is published before every shared queue and binding is back: a broker that lost everything confirms what only some of
+    Nothing is published before every queue that should hear it is back: a broker that lost everything confirms what only some of
     its subscribers will hear.
     """
 
-    def __init__(self, url: str, *, service: str, consumers: Mapping[Queue, Consumer]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        service: str,
+        tls: ssl.SSLContext | None,
+        declarations: Declarations,
+        consumers: Mapping[Queue, Consumer],
+    ) -> None:
         self._url = url
         self._service = service
+        self._tls = tls
+        self._declarations = declarations
         self._consumers = consumers
         self._intakes: list[tuple[Queue, Callable[[AbstractQueue], None]]] = []
-        self._declared = dict.fromkeys(topology.SHARED_QUEUES)
+        self._declared: dict[Queue, None] = {}
         self._numbers = count(1)
         self._session: Session | None = None
         self._is_open = asyncio.Event()
@@ -124,6 +134,12 @@ class SessionKeeper:
         async with session.question() as channel:
             await declare_queue(channel, queue)
 
+    async def ensure_declared(self) -> None:
+        """Everything that must be there before anybody speaks."""
+        session = await self.current()
+        async with session.question(within_seconds=_INSPECTION_TIMEOUT_SECONDS) as channel:
+            await self._ensure_declared(channel)
+
     def add_intake(self, queue: Queue, opened: Callable[[AbstractQueue], None]) -> None:
         """Every session to come calls `opened` with the queue, on a channel of its own."""
         self._intakes.append((queue, opened))
@@ -136,22 +152,22 @@ class SessionKeeper:
 
     async def _open(self) -> None:
         try:
-            session = await Session.open(self._url, service=self._service, number=next(self._numbers))
+            session = await Session.open(self._url, service=self._service, number=next(self._numbers), tls=self._tls)
         except Exception:
             self._is_refused = False
             raise
         try:
             async with asyncio.timeout(_SET_UP_TIMEOUT_SECONDS):
                 await self._set_up(session)
-        except BaseException:
-            self._is_refused = True
+        except BaseException as error:
+            self._is_refused = not isinstance(error, NotDeclaredYetError)
             self._close(session)
             raise
         self._is_refused = False
 
     async def _set_up(self, session: Session) -> None:
         publishing = await session.channel()
-        await self._declare_shared(publishing)
+        await self._ensure_declared(publishing)
         consuming = [
             (consumer, await _declare_own(await session.channel(prefetch=PREFETCH), session, consumer))
             for consumer in (self._consumers.values() if self._is_consuming else ())
@@ -188,7 +204,7 @@ class SessionKeeper:
                 except Exception as error:
                     log.warning("bus.session.not_opened", refused=self._is_refused, error=repr(error))
                     await asyncio.sleep(next(pauses))
-            log.info("bus.session.opened", after_seconds=round(time.monotonic() - lost_at, 3))
+            log.info("bus.session.opened", duration_ms=round((time.monotonic() - lost_at) * 1000))
 
     def _close(self, session: Session) -> None:
         """In the background: one that does not answer must not keep us from opening the next."""
@@ -211,17 +227,17 @@ class SessionKeeper:
             async with session.question(within_seconds=_SILENCE_SECONDS):
                 pass
             async with session.question(within_seconds=_INSPECTION_TIMEOUT_SECONDS) as channel:
-                await self._declare_shared(channel, passive=True)
+                await self._ensure_declared(channel, only_look=True)
                 for consumer in self._consumers.values():
                     await _check_consumer(channel, session, consumer)
         except Exception as error:
             if self._is_consuming and not await session.is_blocked():
                 session.give_up(f"inspection: {error!r}")
 
-    async def _declare_shared(self, channel: AbstractChannel, *, passive: bool = False) -> None:
-        await declare_exchanges(channel)
+    async def _ensure_declared(self, channel: AbstractChannel, *, only_look: bool = False) -> None:
+        await self._declarations.ensure(channel, only_look=only_look)
         for queue in tuple(self._declared):
-            await declare_queue(channel, queue, passive=passive)
+            await declare_queue(channel, queue, passive=only_look)
 
 
 async def _check_consumer(channel: AbstractChannel, session: Session, consumer: Consumer) -> None:

@@ -15,7 +15,7 @@ from contracts.failures import FailureCode
 from contracts.ids import AttemptId, JobId, UserId, WorkerId
 from contracts.jobs import JobCancelRequested, JobRequested
 from contracts.states import Stage
-from contracts.topology import DeadLetterQueue, QueueKind
+from contracts.topology import DeadLetterQueue
 from devstack.severable import SeverableWay
 from service_kit.bus import Bus
 from service_kit.errors import BusUnavailableError, OperationalError
@@ -248,7 +248,7 @@ async def test_a_broker_that_lost_everything_is_set_up_anew(
         # Queue by queue: a message that comes in between is not lost, but buried only when it comes again.
         for queue in topology.SHARED_QUEUES:
             await broker.until_there(queue)
-            if queue.kind is QueueKind.QUORUM:
+            if queue.keeps_dead_letters:
                 await broker.until_there(DeadLetterQueue(queue))
         await eventually(lambda: bus.publish(JobCancelRequested, [cancel_request("after")]))
         assert [event.id for event in await heard.next()] == ["after"]

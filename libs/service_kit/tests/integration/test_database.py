@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, SecretStr
 
 from service_kit.database import Pool, answers, open_pool
@@ -32,6 +33,16 @@ async def test_json_goes_in_and_comes_out_as_objects(pool: Pool) -> None:
 
 async def test_the_database_answers(pool: Pool) -> None:
     assert await answers(pool)
+
+
+async def test_the_pool_shows_how_many_of_its_connections_are_busy(pool: Pool) -> None:
+    def connections(state: str) -> float | None:
+        return REGISTRY.get_sample_value("p3d_database_pool_connections", {"state": state})
+
+    async with pool.acquire(), pool.acquire():
+        assert (connections("busy"), connections("idle")) == (2, 0)
+    assert (connections("busy"), connections("idle")) == (0, 2)
+    assert REGISTRY.get_sample_value("p3d_database_pool_connections_max") == 10
 
 
 async def test_a_transaction_left_by_an_error_leaves_nothing_behind(pool: Pool) -> None:

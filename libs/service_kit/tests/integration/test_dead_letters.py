@@ -16,7 +16,7 @@ from contracts import topology
 from contracts.ids import ModelId
 from contracts.jobs import JobCancelRequested
 from contracts.topology import DeadLetterQueue
-from service_kit.dead_letters.__main__ import CommandError, run
+from service_kit.dead_letters.__main__ import CommandError, DeadLettersSettings, parse, run
 
 DEAD_REQUESTS = DeadLetterQueue(REQUESTS)
 SOURCE, TYPE, KEY = REQUESTS.name, JobCancelRequested.event_type(), JobCancelRequested.routing_key
@@ -29,9 +29,9 @@ Bury = Callable[..., Awaitable[None]]
 def command(broker_url: str) -> Command:
     """Runs it as its command line would and returns what it prints."""
 
-    async def run_command(line: str, **environment: str) -> str:
+    async def run_command(line: str, **settings: str) -> str:
         out = io.StringIO()
-        assert await run(line.split(), {"RABBITMQ_URL": broker_url, **environment}, out) == 0
+        assert await run(parse(line.split()), settings_of(broker_url, **settings), out) == 0
         return out.getvalue()
 
     return run_command
@@ -52,6 +52,10 @@ async def bury(start_bus: StartBus, broker: Broker) -> Bury:
         raise ValueError("a bug")
 
     return bury_requests
+
+
+def settings_of(url: str, **settings: str) -> DeadLettersSettings:
+    return DeadLettersSettings.model_validate({"rabbitmq_url": url, **settings})
 
 
 async def until_dead(broker: Broker, count: int) -> None:
@@ -89,7 +93,7 @@ async def test_list_looks_at_the_tasks_of_the_models_it_is_told_of(command: Comm
     await bus.declare(tasks)
     assert tasks.name not in await command("list")
     assert tasks.name in await command("list --model m-1 --model unheard-of")
-    assert tasks.name in await command("list", WORKER_MODELS="m-0:1, m-1:4")
+    assert tasks.name in await command("list", worker_models="m-0:1, m-1:4")
 
 
 # --- show ---
@@ -255,23 +259,31 @@ async def test_no_error_shows_the_password(broker_url: str) -> None:
     elsewhere = "amqp://user:s3cret@no-such-host.invalid/"
     for url, words in ((refused, "refused"), (unreachable, "cannot be reached"), (elsewhere, "cannot be reached")):
         with pytest.raises(CommandError, match=words) as caught:
-            await run(["list"], {"RABBITMQ_URL": url}, io.StringIO())
+            await run(parse(["list"]), settings_of(url), io.StringIO())
         assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("url", "words"), [("", "RABBITMQ_URL is not set"), ("localhost:5672", "has to begin with")])
-async def test_an_address_that_is_none_is_answered_with_what_one_looks_like(url: str, words: str) -> None:
-    with pytest.raises(CommandError, match=words):
-        await run(["list"], {"RABBITMQ_URL": url}, io.StringIO())
+async def test_an_address_that_is_none_is_answered_with_what_one_looks_like() -> None:
+    with pytest.raises(CommandError, match="has to begin with"):
+        await run(parse(["list"]), settings_of("localhost:5672"), io.StringIO())
 
 
-async def test_the_command_ends_with_a_sentence_and_a_status_rather_than_a_traceback() -> None:
+@pytest.mark.parametrize(
+    ("environment", "status", "sentence"),
+    [
+        ({"RABBITMQ_URL": "amqp://user:s3cret@127.0.0.1:1/"}, 1, "RabbitMQ at 127.0.0.1:1 cannot be reached"),
+        ({}, 2, "dead_letters: environment variable RABBITMQ_URL: Field required"),
+    ],
+)
+async def test_the_command_ends_with_a_sentence_and_a_status_rather_than_a_traceback(
+    environment: dict[str, str], status: int, sentence: str
+) -> None:
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service_kit.dead_letters", "list"),
-        env={"RABBITMQ_URL": "amqp://user:s3cret@127.0.0.1:1/"},
+        env=environment,
         stderr=asyncio.subprocess.PIPE,
     )
     _, said = await command.communicate()
-    assert command.returncode == 1
-    assert said.decode().startswith("RabbitMQ at 127.0.0.1:1 cannot be reached")
+    assert command.returncode == status
+    assert said.decode().startswith(sentence)
     assert len(said.splitlines()) == 1

@@ -17,6 +17,8 @@ def build_app(hangs: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         print("starting", flush=True)
+        if hangs == "refused":
+            raise ConnectionRefusedError("the broker is away")
         if hangs == "starting":
             await asyncio.Event().wait()
         yield

@@ -2,9 +2,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service_kit.batcher import Batcher, ShuttingDownError
 from service_kit.errors import OperationalError
+from service_kit.tracing import traceparent
 
 
 class Process:
@@ -156,3 +158,17 @@ async def test_a_closing_batcher_finishes_what_it_took_and_takes_no_more() -> No
 
 async def test_closing_an_idle_batcher_returns_at_once() -> None:
     await Batcher(Process(), max_batch=1).close()
+
+
+async def test_a_batch_has_neither_the_ids_nor_the_trace_of_whoever_came_first() -> None:
+    seen: list[object] = []
+
+    async def process(batch: list[int]) -> list[None]:
+        seen.append((get_contextvars(), traceparent.get()))
+        return [None] * len(batch)
+
+    batcher = Batcher(process, max_batch=100)
+    traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    with bound_contextvars(request_id="of the first"):
+        await batcher.submit(1)
+    assert seen == [({}, None)]

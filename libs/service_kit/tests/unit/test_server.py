@@ -29,8 +29,12 @@ class SlowService:
     async def says(self, word: str) -> None:
         assert self._process.stdout is not None
         async with asyncio.timeout(15):
-            while word.encode() not in await self._process.stdout.readline():
-                pass
+            while word.encode() not in (line := await self._process.stdout.readline()):
+                assert line, f"it ended before it said {word!r}"
+
+    async def rest_of_output(self) -> str:
+        assert self._process.stdout is not None
+        return (await self._process.stdout.read()).decode()
 
     async def rest_of_errors(self) -> str:
         assert self._process.stderr is not None
@@ -122,6 +126,14 @@ async def test_a_service_that_is_still_starting_ends_at_once() -> None:
         await service.says("starting")
         service.ask_to_stop()
         assert await service.exit_status() == 0
+
+
+async def test_a_service_that_cannot_start_says_why_once_and_ends_with_a_status_of_its_own() -> None:
+    async with slow_service(hangs="refused") as service:
+        assert await service.exit_status() == 3
+        log = await service.rest_of_output()
+        assert "the broker is away" in log
+        assert "never retrieved" not in log + await service.rest_of_errors()
 
 
 async def test_a_service_that_hangs_while_it_closes_ends_itself_and_says_where(http: aiohttp.ClientSession) -> None:

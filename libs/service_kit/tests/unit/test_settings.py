@@ -1,7 +1,7 @@
 import pytest
 
-from service_kit.asgi import load_settings
 from service_kit.database import driver_url
+from service_kit.environment import load_settings
 from service_kit.settings import BusSettings, DatabaseSettings, ServiceSettings
 
 
@@ -28,7 +28,19 @@ def test_an_empty_variable_is_an_unset_one(environment: pytest.MonkeyPatch) -> N
     assert load_settings(Settings, "test").port == 8000
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "99999"), ("DATABASE_POOL_SIZE", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "99999"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_LEVELS", "aio_pika=LOUD"),
+        ("LOG_LEVELS", "DEBUG"),
+        ("LOG_FORMAT", "xml"),
+        ("ACCESS_LOG_EVERY_NTH", "-1"),
+    ],
+)
 def test_an_unusable_setting_ends_the_process_with_a_sentence_that_names_it(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:

@@ -1,7 +1,10 @@
 """A service may be started before what it depends on."""
 
+import asyncio
+
 import pytest
 
+from service_kit.bus import Bus
 from service_kit.errors import BusUnavailableError
 from service_kit.startup import once_available
 
@@ -34,3 +37,24 @@ async def test_a_bug_is_not_waited_for() -> None:
 
     with pytest.raises(KeyError):
         await once_available("broker", crash, patience_seconds=3600)
+
+
+async def test_a_broker_that_ends_in_the_middle_of_a_greeting_is_waited_for() -> None:
+    """Killed just now, or not yet listening to what it has accepted: aiormq calls that `StopAsyncIteration`."""
+    greetings = asyncio.Semaphore(0)
+
+    async def end_before_answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # the protocol header
+        writer.close()
+        greetings.release()
+
+    async with await asyncio.start_server(end_before_answering, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        bus = Bus(f"amqp://{host}:{port}/", service="greeter")
+        starting = asyncio.create_task(once_available("broker", bus.start, patience_seconds=60))
+        async with asyncio.timeout(20):
+            await greetings.acquire()
+            await greetings.acquire()
+        assert not starting.done()
+        starting.cancel()
+        await bus.stop()

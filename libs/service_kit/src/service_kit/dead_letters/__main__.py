@@ -1,12 +1,11 @@
-"""`python -m service_kit.dead_letters`: lists, shows, requeues and discards dead letters. Reads RABBITMQ_URL."""
+"""`python -m service_kit.dead_letters`: lists, shows, requeues and discards dead letters. Reads `DeadLettersSettings`."""
 
 import argparse
 import asyncio
 import json
 import logging
-import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -17,13 +16,23 @@ from aio_pika.exceptions import AMQPError, AuthenticationError, ChannelInvalidSt
 
 from contracts import topology
 from contracts.ids import ModelId
-from contracts.topology import QueueKind, dead_letter_queue_name
+from contracts.topology import dead_letter_queue_name
 from service_kit.dead_letters.letterbox import Choice, Contents, NoLetterboxError, NotAcceptedError, open_letterbox
 from service_kit.dead_letters.report import Report, report_letters, report_list, report_taken_out
+from service_kit.environment import load_settings
+from service_kit.settings import BusSettings
+from service_kit.tls import certificate_refusal
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _LOOKED_AT = 200
 """How many letters of each queue `list` reads for their reasons: reading one costs the broker about a millisecond."""
+
+
+class DeadLettersSettings(BusSettings):
+    """The broker, as a user who may read dead letters and publish to the default exchange: `p3d-operator`."""
+
+    worker_models: str = ""
+    """Whose tasks' dead letters `list` looks at, as a worker has it."""
 
 
 class CommandError(Exception):
@@ -32,8 +41,10 @@ class CommandError(Exception):
 
 def main() -> int:
     logging.disable(logging.CRITICAL)  # libraries' lines on lost connections: they are told here, in a sentence
+    chosen = parse(sys.argv[1:])
+    settings = load_settings(DeadLettersSettings, "dead_letters")
     try:
-        return asyncio.run(run(sys.argv[1:], os.environ, sys.stdout))
+        return asyncio.run(run(chosen, settings, sys.stdout))
     except CommandError as error:
         print(error, file=sys.stderr)
         return 1
@@ -41,20 +52,24 @@ def main() -> int:
         return 130
 
 
-async def run(arguments: Sequence[str], environment: Mapping[str, str], out: TextIO) -> int:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What is asked; ends the process where that is not understood."""
+    return _parser().parse_args(arguments or ["list"])
+
+
+async def run(chosen: argparse.Namespace, settings: DeadLettersSettings, out: TextIO) -> int:
     """Does what is asked and prints it; the exit status. Raises `CommandError`."""
-    chosen = _parser().parse_args(arguments or ["list"])
     if chosen.command == "discard" and chosen.all and not chosen.yes:
         raise CommandError(f"discarding every dead letter of {chosen.queue} cannot be undone: add --yes if it is meant")
-    async with _connected(environment.get("RABBITMQ_URL")) as connection:
-        report = await _report(connection, chosen, environment)
+    async with _connected(settings) as connection:
+        report = await _report(connection, chosen, settings)
     print(json.dumps(report.data, indent=2) if chosen.json else report.text, file=out)
     return 0
 
 
-async def _report(connection: AbstractConnection, chosen: argparse.Namespace, environment: Mapping[str, str]) -> Report:
+async def _report(connection: AbstractConnection, chosen: argparse.Namespace, settings: DeadLettersSettings) -> Report:
     if chosen.command == "list":
-        return await _list(connection, _sources(chosen, environment))
+        return await _list(connection, _sources(chosen, settings))
     source = chosen.queue.removesuffix(dead_letter_queue_name(""))
     try:
         async with open_letterbox(connection, source) as box:
@@ -68,7 +83,7 @@ async def _report(connection: AbstractConnection, chosen: argparse.Namespace, en
                     count = await box.discard(_choice(chosen))
                     return report_taken_out(source, "discarded", _some(count, chosen))
     except NoLetterboxError:
-        known = ", ".join(_sources(chosen, environment))
+        known = ", ".join(_sources(chosen, settings))
         raise CommandError(
             f"there is no dead-letter queue of {source!r} on this broker; those known are: {known}"
         ) from None
@@ -90,10 +105,10 @@ async def _list(connection: AbstractConnection, sources: Sequence[str]) -> Repor
     return report_list(boxes)
 
 
-def _sources(chosen: argparse.Namespace, environment: Mapping[str, str]) -> list[str]:
+def _sources(chosen: argparse.Namespace, settings: DeadLettersSettings) -> list[str]:
     """AMQP cannot list queues: the fixed ones are known, those of models are named."""
-    fixed = [queue.name for queue in topology.SHARED_QUEUES if queue.dead_letters and queue.kind is QueueKind.QUORUM]
-    served = [entry.partition(":")[0].strip() for entry in environment.get("WORKER_MODELS", "").split(",")]
+    fixed = [queue.name for queue in topology.SHARED_QUEUES if queue.keeps_dead_letters]
+    served = [entry.partition(":")[0].strip() for entry in settings.worker_models.split(",")]
     models = [model for model in (*served, *getattr(chosen, "model", ())) if model]
     named = [topology.worker_tasks(ModelId(model)).name for model in models]
     return list(dict.fromkeys([*fixed, *named]))
@@ -113,18 +128,19 @@ def _some(count: int, chosen: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _connected(url: str | None) -> AsyncIterator[AbstractConnection]:
+async def _connected(settings: DeadLettersSettings) -> AsyncIterator[AbstractConnection]:
     """No message of an error here shows the URL's credentials."""
-    if not url:
-        raise CommandError("RABBITMQ_URL is not set: name the broker, such as amqp://user:password@host:5672/")
+    url = settings.broker_url()
     if urlsplit(url).scheme not in {"amqp", "amqps"}:
         raise CommandError("RABBITMQ_URL is no address of a broker: it has to begin with amqp:// or amqps://")
     place = urlsplit(url).netloc.rpartition("@")[2]
     try:
-        connection = await aio_pika.connect(url, timeout=_CONNECT_TIMEOUT_SECONDS)
+        connection = await aio_pika.connect(url, ssl_context=settings.broker_tls(), timeout=_CONNECT_TIMEOUT_SECONDS)
     except (AuthenticationError, ProbableAuthenticationError):
         raise CommandError(f"RabbitMQ at {place} refused the user or the password of RABBITMQ_URL") from None
     except (AMQPError, OSError, TimeoutError) as error:
+        if refusal := certificate_refusal(error):
+            raise CommandError(f"RabbitMQ at {place} is not to be trusted: {refusal.verify_message}") from None
         raise CommandError(f"RabbitMQ at {place} cannot be reached ({type(error).__name__})") from None
     try:
         async with connection:
