@@ -2,7 +2,8 @@
 
 from artifacts.app import build_app
 from artifacts.settings import ArtifactsSettings
-from service_kit.asgi import load_settings, serve
+from service_kit.asgi import serve
+from service_kit.environment import load_settings
 
 if __name__ == "__main__":
     settings = load_settings(ArtifactsSettings, "artifacts")

@@ -50,7 +50,11 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
             )
             stack.push_async_callback(pool.close)
             needs, sweeps = await _open(settings, pool, stack), SweepStore(pool)
-            bus = Bus(settings.rabbitmq_url.get_secret_value(), service=_SERVICE)
+            bus = Bus(
+                settings.broker_url(),
+                service=_SERVICE,
+                tls=settings.broker_tls(),
+            )
             kept_for = needs.upload_kept_for
             subscribe(bus, store=needs.store, sweeps=sweeps, objects=needs.objects, inputs_kept_for=kept_for)
             stack.push_async_callback(bus.stop)
@@ -72,12 +76,14 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
             health.stopping = True
 
     tokens = {
-        "/internal/gateway/": settings.gateway_token.get_secret_value(),
-        "/internal/worker/": settings.worker_token.get_secret_value(),
+        "/internal/gateway/": [token.get_secret_value() for token in settings.gateway_token],
+        "/internal/worker/": [token.get_secret_value() for token in settings.worker_token],
     }
     return service_app(
         lifespan=lifespan,
         health=health,
+        access_log=settings,
+        metrics_token=settings.metrics_token,
         middleware=[Middleware(CallerTokens, tokens=tokens)],
         openapi_url=None,
     )
@@ -85,7 +91,7 @@ def build_app(settings: ArtifactsSettings) -> FastAPI:
 
 async def _open(settings: ArtifactsSettings, pool: Pool, stack: AsyncExitStack) -> Dependencies:
     store = Store(pool)
-    session = await stack.enter_async_context(open_session())
+    session = await stack.enter_async_context(open_session(settings.minio_ca_file))
     registrar = open_registrar(store)
     stack.push_async_callback(registrar.close)
     public = _presigner(settings, settings.minio_public_endpoint or settings.minio_endpoint)
@@ -138,6 +144,7 @@ def _bucket(settings: ArtifactsSettings) -> Bucket:
         region=settings.minio_region,
         access_key=settings.minio_access_key.get_secret_value(),
         secret_key=settings.minio_secret_key.get_secret_value(),
+        ca_file=settings.minio_ca_file,
         cors_origins=settings.backend_cors_origins,
     )
 

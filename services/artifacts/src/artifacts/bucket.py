@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -29,6 +30,8 @@ class Bucket:
     access_key: str
     secret_key: str
     cors_origins: Sequence[str]
+    ca_file: Path | None = None
+    """Of an ``https://`` endpoint; None: the system's."""
 
 
 async def prepare_bucket(bucket: Bucket) -> None:
@@ -38,7 +41,7 @@ async def prepare_bucket(bucket: Bucket) -> None:
             await _prepare(bucket)
         except (BotoCoreError, ClientError, aiohttp.ClientError, OSError) as error:
             log.warning(
-                "artifacts.bucket.unavailable", bucket=bucket.name, error=repr(error), retry_seconds=pause_seconds
+                "artifacts.bucket.not_prepared", bucket=bucket.name, error=repr(error), retry_seconds=pause_seconds
             )
             await asyncio.sleep(pause_seconds)
         else:
@@ -64,6 +67,7 @@ async def _prepare(bucket: Bucket) -> None:
         region_name=bucket.region,
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key,
+        verify=str(bucket.ca_file) if bucket.ca_file else None,
         config=config,
     ) as client:
         await _create(client, bucket)
@@ -104,7 +108,7 @@ async def _allow_origins(client: Any, bucket: Bucket) -> None:
         if _code(error) not in _NO_CORS_API:
             raise
         # MinIO's community edition has no bucket CORS, only its own MINIO_API_CORS_ALLOW_ORIGIN.
-        log.info("artifacts.bucket.cors_unsupported", bucket=bucket.name, code=_code(error))
+        log.info("artifacts.bucket_cors.skipped", bucket=bucket.name, code=_code(error))
 
 
 def _code(error: ClientError) -> str:

@@ -1,7 +1,7 @@
 """Who may ask: a token per caller, which opens that caller's routes and no other."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -19,10 +19,10 @@ class CallerTokens:
     Plain ASGI, before routing: a stranger learns neither which routes exist nor whether a body would have been valid.
     """
 
-    def __init__(self, app: ASGIApp, *, tokens: Mapping[str, str]) -> None:
-        """`tokens` maps a path prefix, such as `/internal/worker/`, to the token that opens it."""
+    def __init__(self, app: ASGIApp, *, tokens: Mapping[str, Sequence[str]]) -> None:
+        """`tokens` maps a path prefix, such as `/internal/worker/`, to those that open it: two while one replaces another."""
         self._app = app
-        self._tokens = {prefix: token.encode() for prefix, token in tokens.items()}
+        self._tokens = {prefix: [token.encode() for token in these] for prefix, these in tokens.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(_GUARDED) or self._opens(scope):
@@ -36,6 +36,7 @@ class CallerTokens:
 
     def _opens(self, scope: Scope) -> bool:
         kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        expected = next((token for prefix, token in self._tokens.items() if scope["path"].startswith(prefix)), None)
-        # Compared in constant time, so that the time of the answer does not tell how many characters were right.
-        return expected is not None and kind.lower() == "bearer" and hmac.compare_digest(given.encode(), expected)
+        expected = next((tokens for prefix, tokens in self._tokens.items() if scope["path"].startswith(prefix)), ())
+        # Each compared in constant time, so that the time of the answer does not tell how many characters were right.
+        matches = [hmac.compare_digest(given.encode(), token) for token in expected]
+        return kind.lower() == "bearer" and any(matches)

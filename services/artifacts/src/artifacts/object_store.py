@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import structlog
@@ -18,6 +19,8 @@ from yarl import URL
 from artifacts.errors import StorageUnavailableError
 from artifacts.object_listing import ListedObject, ObjectListing, listing_query, parse_listing
 from artifacts.presigner import Presigner
+from service_kit.tls import https_trusting
+from service_kit.tracing.http_spans import note_answer, transferring
 
 log = structlog.get_logger()
 
@@ -34,9 +37,10 @@ class StoredObject:
     content_type: str
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(ca_file: Path | None = None) -> aiohttp.ClientSession:
     """Asks for the bytes as they were uploaded: some stores compress on their own where a client would take it."""
-    return aiohttp.ClientSession(headers={"Accept-Encoding": "identity"})
+    connector = aiohttp.TCPConnector(ssl=https_trusting(ca_file))
+    return aiohttp.ClientSession(connector=connector, headers={"Accept-Encoding": "identity"})
 
 
 class ObjectStore:
@@ -122,19 +126,21 @@ class ObjectStore:
             encoded=True,
         )
         try:
-            async with self._session.request(
-                method, url, allow_redirects=False, timeout=timeout or self._to_ask
-            ) as response:
-                if response.status not in {200, 204, 404}:
-                    raise _unavailable(f"{method} was answered with status {response.status}")
-                yield response
+            with transferring(method, url) as span:
+                async with self._session.request(
+                    method, url, allow_redirects=False, timeout=timeout or self._to_ask
+                ) as response:
+                    note_answer(span, response.status)
+                    if response.status not in {200, 204, 404}:
+                        raise _unavailable(f"{method} was answered with status {response.status}")
+                    yield response
         except (aiohttp.ClientError, TimeoutError) as error:
             # Without its cause, whose text holds the URL.
             raise _unavailable(f"{method} failed: {type(error).__name__}") from None
 
 
 def _unavailable(reason: str) -> StorageUnavailableError:
-    log.warning("artifacts.storage.unavailable", reason=reason)
+    log.warning("artifacts.storage.not_reached", reason=reason)
     return StorageUnavailableError(reason)
 
 

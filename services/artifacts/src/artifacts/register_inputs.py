@@ -1,7 +1,7 @@
 """Jobs were accepted: put their input files on the register."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -13,11 +13,14 @@ from contracts.ids import JobId, ObjectName, UserId
 from contracts.jobs import JobSpec
 from contracts.outputs import ArtifactKind
 from service_kit.crash_points import crash_point
+from service_kit.tracing import within
 
 log = structlog.get_logger()
 
 
-async def register_inputs(jobs: Sequence[JobSpec], *, store: Store, objects: ObjectStore) -> None:
+async def register_inputs(
+    jobs: Sequence[JobSpec], *, traces: Mapping[JobId, str | None], store: Store, objects: ObjectStore
+) -> None:
     """Registers the input of each job that has one, which from now on is kept as long as the job. Idempotent.
 
     An object that is not an upload of the job's user, or that is gone, is left out and logged: what the job is worth without it
@@ -29,7 +32,9 @@ async def register_inputs(jobs: Sequence[JobSpec], *, store: Store, objects: Obj
         if job.input_object is not None and names_upload_of(job.user_id, job.input_object)
     ]
     uploads = await _owned(asked, store)
-    found = await asyncio.gather(*(_described(job_id, uploads.get(name), objects) for job_id, _, name in asked))
+    found = await asyncio.gather(
+        *(_described(job_id, uploads.get(name), objects, traces.get(job_id)) for job_id, _, name in asked)
+    )
     files = [file for file in found if file is not None]
     registered = await store.register_inputs(files) if files else set()
     crash_point("artifacts.after_register_inputs_before_ack")
@@ -47,8 +52,11 @@ async def _owned(asked: Sequence[tuple[JobId, UserId, ObjectName]], store: Store
     return {upload.object_name: upload for upload in uploads}
 
 
-async def _described(job_id: JobId, upload: Upload | None, objects: ObjectStore) -> RegisteredFile | None:
-    stored = None if upload is None else await objects.head(upload.object_name)
+async def _described(
+    job_id: JobId, upload: Upload | None, objects: ObjectStore, trace: str | None
+) -> RegisteredFile | None:
+    with within(trace):
+        stored = None if upload is None else await objects.head(upload.object_name)
     if upload is None or stored is None:
         return None
     return RegisteredFile(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
@@ -19,15 +19,25 @@ def _origins(value: object) -> object:
     return [origin.strip() for origin in value.split(",") if origin.strip()]
 
 
-CallerToken = Annotated[SecretStr, Field(min_length=16)]
+def _tokens(value: object) -> object:
+    return tuple(token.strip() for token in value.split(",") if token.strip()) if isinstance(value, str) else value
+
+
+CallerTokens = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=16)], ...],
+    Field(min_length=1, max_length=2),
+    NoDecode,
+    BeforeValidator(_tokens),
+]
+"""One token; two, separated by a comma, while it is being changed: both are accepted."""
 
 
 class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings, RetentionSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8002
 
-    gateway_token: CallerToken
+    gateway_token: CallerTokens
     """Opens the gateway's routes, and no other."""
-    worker_token: CallerToken
+    worker_token: CallerTokens
     """Opens the workers' routes, and no other."""
 
     minio_endpoint: str
@@ -37,6 +47,8 @@ class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings, Retentio
     minio_worker_endpoint: str | None = None
     """Where workers reach it; None: where browsers do, since a worker may stand on anybody's network."""
     minio_secure: bool = False
+    minio_ca_file: FilePath | None = None
+    """The authorities that may have signed the certificate of an ``https://`` store; None: the system's."""
     minio_access_key: SecretStr
     minio_secret_key: SecretStr
     minio_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -62,7 +74,7 @@ class ArtifactsSettings(ServiceSettings, BusSettings, DatabaseSettings, Retentio
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.gateway_token.get_secret_value() == self.worker_token.get_secret_value():
+        if set(self.gateway_token) & set(self.worker_token):
             raise ValueError("GATEWAY_TOKEN and WORKER_TOKEN must differ, or each caller could use the other's routes")
         grant_hours = self.worker_grant_ttl_seconds / 3600
         if self.loser_retention_hours <= grant_hours or 0 < self.job_retention_days * 24 <= grant_hours:

@@ -75,7 +75,7 @@ class Sweep(Generic[T]):
         seconds = time.monotonic() - started_at
         SWEEP_SECONDS.labels(self.name).observe(seconds)
         log.info(
-            "artifacts.sweep.done",
+            "artifacts.sweep.completed",
             sweep=self.name,
             swept=len(gone),
             claimed=len(claimed),

@@ -55,6 +55,10 @@ def test_origins_are_read_from_commas_and_from_json(text: str, monkeypatch: pyte
     [
         {"worker_token": "g" * 16},
         {"gateway_token": "short"},
+        {"gateway_token": ""},
+        {"gateway_token": "n" * 16 + ",short"},
+        {"gateway_token": "1" * 16 + "," + "2" * 16 + "," + "3" * 16},
+        {"gateway_token": "n" * 16 + "," + "w" * 16},  # the workers' own
         {"minio_bucket": "Bad_Bucket"},
         {"upload_retention_hours": 0},
         {"job_retention_days": -1},
@@ -73,6 +77,12 @@ def test_no_secret_shows_in_the_settings() -> None:
     shown = repr(settings())
     secrets = ("gateway_token", "worker_token", "minio_access_key", "minio_secret_key")
     assert not [name for name in secrets if REQUIRED[name] in shown]
+
+
+def test_a_token_that_is_being_changed_is_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    new, old = "n" * 16, "o" * 16
+    tokens = settings(gateway_token=f"{new}, {old}").gateway_token
+    assert [token.get_secret_value() for token in tokens] == [new, old]
 
 
 def test_jobs_may_be_kept_for_ever() -> None:

@@ -14,7 +14,6 @@ from gateway.authenticate import Authenticate
 from gateway.cancel_job import CancelJob
 from gateway.create_job import CreateJob
 from gateway.forget_old_jobs import ForgetOldJobs
-from gateway.metrics import MeasureRequests
 from gateway.openapi import TITLE, describe
 from gateway.present_jobs import PresentJobs
 from gateway.progress import ProgressBoard
@@ -45,6 +44,7 @@ from service_kit.health import Health, tolerating
 from service_kit.ids import new_uuid
 from service_kit.loops import Loop
 from service_kit.startup import once_available
+from service_kit.tls import https_trusting
 
 _SHOW_KEPT_SECONDS = 1.0
 
@@ -52,10 +52,16 @@ _SHOW_KEPT_SECONDS = 1.0
 def build_app(settings: GatewaySettings) -> FastAPI:
     """The gateway, ready to be served; it opens its connections when its lifespan begins."""
     parts = _Parts(settings)
-    app = service_app(lifespan=parts.lifespan, health=parts.health, max_body_bytes=settings.max_body_bytes, title=TITLE)
+    app = service_app(
+        lifespan=parts.lifespan,
+        health=parts.health,
+        access_log=settings,
+        metrics_token=settings.metrics_token,
+        max_body_bytes=settings.max_body_bytes,
+        title=TITLE,
+    )
     _add_routes(app, parts, settings)
     describe(app)
-    app.add_middleware(MeasureRequests)
     # Outermost, so that errors carry the headers too: a page could not read them otherwise.
     app.add_middleware(
         CORSMiddleware,
@@ -75,10 +81,15 @@ class _Parts:
     def __init__(self, settings: GatewaySettings) -> None:
         self._startup_patience_seconds = settings.startup_patience_seconds
         self.database = Database(settings)
-        self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gateway")
+        self.bus = Bus(
+            settings.broker_url(),
+            service="gateway",
+            tls=settings.broker_tls(),
+        )
         self.artifacts = ArtifactsClient(
             settings.artifacts_url,
             token=settings.artifacts_token.get_secret_value(),
+            tls=https_trusting(settings.artifacts_ca_file),
             timeout_seconds=settings.artifacts_timeout_seconds,
         )
         self.views, self._writer = JobViewReader(self.database), JobViewWriter(self.database)

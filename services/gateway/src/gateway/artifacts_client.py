@@ -1,6 +1,7 @@
 """Asks the artifacts service, over connections that are kept open."""
 
 import asyncio
+import ssl
 import time
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from contracts import artifacts_api as api
 from contracts.ids import AttemptId, JobId, ObjectName, UserId
 from contracts.message import Value
 from service_kit.problems import Problem, unavailable
-from service_kit.tracing import traceparent
+from service_kit.tracing.http_spans import asking, note_answer
 
 log = structlog.get_logger()
 
@@ -27,14 +28,16 @@ _PAUSE_SECONDS = 0.1
 class ArtifactsClient:
     """Its answers, or a problem for the caller: 422 for what the caller got wrong, 503 while it does not answer."""
 
-    def __init__(self, base_url: str, *, token: str, timeout_seconds: float) -> None:
+    def __init__(self, base_url: str, *, token: str, timeout_seconds: float, tls: ssl.SSLContext | bool = True) -> None:
+        """`tls` as aiohttp has it, for an ``https://`` URL."""
         self._base_url = base_url.rstrip("/")
         self._headers = {"authorization": f"Bearer {token}"}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        connector = aiohttp.TCPConnector(limit=100, keepalive_timeout=_IDLE_CONNECTION_SECONDS)
+        connector = aiohttp.TCPConnector(limit=100, keepalive_timeout=_IDLE_CONNECTION_SECONDS, ssl=self._tls)
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, headers=self._headers)
 
     async def stop(self) -> None:
@@ -58,13 +61,15 @@ class ArtifactsClient:
 
     async def _ask(self, path: str, question: Value, answer_type: type[A], *, pointer: str | None = None) -> A:
         headers = {"content-type": "application/json"}
-        if trace := traceparent.get():
-            headers["traceparent"] = trace
-        try:
-            status, body = await self._post_patiently(path, question.model_dump_json(), headers)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("gateway.artifacts.unreachable", path=path, error=repr(error))
-            raise unavailable("The file storage does not answer at the moment. Try again shortly.") from None
+        with asking("POST", self._base_url, path) as span:
+            if span.context is not None:
+                headers["traceparent"] = span.context
+            try:
+                status, body = await self._post_patiently(path, question.model_dump_json(), headers)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.warning("gateway.artifacts.not_reached", path=path, error=repr(error))
+                raise unavailable("The file storage does not answer at the moment. Try again shortly.") from None
+            note_answer(span, status)
         if status >= 300:
             raise _refusal(path, status, body, pointer)
         return answer_type.model_validate_json(body)

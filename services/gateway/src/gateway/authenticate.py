@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
+from structlog.contextvars import bind_contextvars
+
 from gateway.api_key import hash_of
 from gateway.store.users import UserReader
 from gateway.user import User
@@ -41,11 +43,11 @@ class Authenticate:
         now = time.monotonic()
         known = self._known.get(key_hash)
         if known is not None and known[0] > now:
-            return known[1]
+            return _identified(known[1])
         if self._refused.get(key_hash, 0.0) <= now:
             user = await self._lookups.submit(key_hash)
             if user is not None:
-                return user
+                return _identified(user)
         raise _unauthorized("The API key is not known, or was revoked.")
 
     async def _look_up(self, key_hashes: Sequence[bytes]) -> list[User | None]:
@@ -59,6 +61,12 @@ class Authenticate:
             else:
                 _remember(self._known, key_hash, (asked_at + self._cache_seconds, user))
         return [users.get(key_hash) for key_hash in key_hashes]
+
+
+def _identified(user: User) -> User:
+    """Whatever the request logs from here on names them, by id."""
+    bind_contextvars(user_id=str(user.id))
+    return user
 
 
 def _remember(memory: OrderedDict[bytes, _T], key_hash: bytes, answer: _T) -> None:

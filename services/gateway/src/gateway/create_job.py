@@ -17,7 +17,7 @@ from gateway.artifacts_client import ArtifactsClient
 from gateway.catalogue import IMAGE_PARAMETER, Catalogue
 from gateway.idempotency import check_key, fingerprint_of, job_id_of
 from gateway.job_view import JobView, requested_view
-from gateway.metrics import JOBS_CREATED, PUBLISH_BATCH
+from gateway.metrics import PUBLISH_BATCH, jobs_created
 from gateway.read_jobs import ReadJobs
 from gateway.request_body import JobBody
 from gateway.show_jobs import ShowJobs
@@ -135,12 +135,12 @@ class CreateJob:
         try:
             await self._publishing.submit(request_event(job))
         except BusUnavailableError as error:
-            log.warning("gateway.job.refused", job_id=str(job.job_id), error=str(error))
+            log.warning("gateway.job.refused", job_id=str(job.job_id), error=repr(error))
             # Most likely there is no job. But a confirm may be lost on its way, and then there is one.
             detail = "The job was not handed over. Try again shortly; with an Idempotency-Key it is not made twice."
             raise unavailable(detail) from None
         crash_point("gateway.after_publish_before_view")
-        JOBS_CREATED.labels(job.model_id).inc()
+        jobs_created(job.model_id).inc()
         is_new = await self._show_job(job)
         crash_point("gateway.after_view_before_answer")
         return Created(requested_view(job), replayed=not is_new)

@@ -19,10 +19,9 @@ from gateway.catalogue import Catalogue, CatalogueEntry
 from gateway.settings import InitialDataSettings
 from gateway.store.models import replace_models
 from gateway.store.users import add_key, password_hash_of, revoke_other_keys, upsert_user
-from service_kit.asgi import load_settings
 from service_kit.database import Connection, open_pool
+from service_kit.environment import load_settings
 from service_kit.logging import configure_logging
-from service_kit.settings import LogFormat
 
 log = structlog.get_logger()
 
@@ -72,8 +71,8 @@ def _hash_unless_same(password: str, stored: str | None) -> str:
 
 
 def main() -> None:
-    settings: InitialDataSettings = load_settings(InitialDataSettings, "gateway.initial_data")
-    configure_logging("gateway", LogFormat.CONSOLE, "INFO")
+    settings = load_settings(InitialDataSettings, "gateway.initial_data")
+    configure_logging("gateway", settings)
     try:
         asyncio.run(write_initial_data(settings))
     except asyncpg.UndefinedTableError:

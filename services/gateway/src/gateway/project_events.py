@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from contracts.jobs import JobEvent
 from gateway.job_view import fold
-from gateway.metrics import PROJECTION_BATCH, PROJECTION_LAG
+from gateway.metrics import PROJECTION_BATCH, PROJECTION_DELAY_SECONDS, PROJECTION_LAG_SECONDS
 from gateway.progress import ProgressBoard
+from gateway.projection_lag import ProjectionLag
 from gateway.store.job_view_writes import JobViewWriter
 from service_kit.batcher import Batcher
 
@@ -23,13 +24,16 @@ class ProjectEvents:
         self._progress = progress
         self._forgotten_after = forgotten_after
         self._batches: Batcher[JobEvent, None] = Batcher(self._project, max_batch=500)
+        self._lag = ProjectionLag()
+        PROJECTION_LAG_SECONDS.set_function(self._lag.seconds)
 
     async def __call__(self, events: Sequence[JobEvent]) -> None:
         """Returns once the events are in the database; only then may their messages be acknowledged."""
         if self._forgotten_after is not None:
             remembered_since = datetime.now(UTC) - self._forgotten_after
             events = [event for event in events if event.occurred_at >= remembered_since]
-        await self._batches.submit_all(events)
+        with self._lag.holding(events):
+            await self._batches.submit_all(events)
 
     async def close(self) -> None:
         await self._batches.close()
@@ -46,6 +50,6 @@ class ProjectEvents:
             if change.newest.state.status.is_terminal:
                 self._progress.forget(change.newest.job_id)
         PROJECTION_BATCH.observe(len(events))
-        newest = max(event.occurred_at for event in events)
-        PROJECTION_LAG.set(max(0.0, (datetime.now(UTC) - newest).total_seconds()))
+        oldest = min(event.occurred_at for event in events)
+        PROJECTION_DELAY_SECONDS.observe(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
         return [None] * len(events)

@@ -36,6 +36,6 @@ def _compiles(entry: CatalogueEntry) -> bool:
     try:
         Catalogue([entry])
     except ValueError:
-        log.exception("gateway.catalogue.broken_schema", model_id=entry.id)
+        log.exception("gateway.model.left_out", model=entry.id)
         return False
     return True

@@ -3,9 +3,10 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, FilePath, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from service_kit.logging.settings import LogSettings
 from service_kit.settings import BusSettings, DatabaseSettings, LogRetentionSettings, ServiceSettings
 
 
@@ -16,6 +17,8 @@ class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings, LogRetenti
     """Base URL of the artifacts service."""
     artifacts_token: SecretStr
     """The gateway's own token for the artifacts service."""
+    artifacts_ca_file: FilePath | None = None
+    """The authorities that may have signed the certificate of an ``https://`` artifacts service; None: the system's."""
     artifacts_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
     backend_cors_origins: str = ""
     """Comma-separated origins (``https://editor.example``) whose pages may call the API."""
@@ -45,7 +48,7 @@ class GatewaySettings(ServiceSettings, BusSettings, DatabaseSettings, LogRetenti
         return [origin.rstrip("/") for origin in _split(self.backend_cors_origins)]
 
 
-class InitialDataSettings(DatabaseSettings):
+class InitialDataSettings(LogSettings, DatabaseSettings):
     """What `python -m gateway.initial_data` reads."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)

@@ -13,6 +13,7 @@ from gateway.project_events import ProjectEvents
 from gateway.served_models import ServedModels
 from service_kit.bus import Bus
 from service_kit.crash_points import crash_point
+from service_kit.tracing.message_spans import processing
 
 
 def subscribe(
@@ -22,7 +23,8 @@ def subscribe(
     telemetry = topology.gateway_telemetry(instance)
 
     async def on_job_event(events: Sequence[CloudEvent[JobEvent]]) -> None:
-        await project_events([event.data for event in events])
+        with processing(topology.GATEWAY_PROJECTION, events):
+            await project_events([event.data for event in events])
         crash_point("gateway.after_project_before_ack")
 
     for event_type in JOB_EVENTS:

@@ -9,8 +9,8 @@ import asyncio
 
 from gateway.api_key import ApiKey, new_api_key
 from gateway.store.users import add_key, revoke_keys, upsert_user
-from service_kit.asgi import load_settings
 from service_kit.database import open_pool
+from service_kit.environment import load_settings
 from service_kit.settings import DatabaseSettings
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     revoking = commands.add_parser("revoke", help="end a key")
     revoking.add_argument("prefix", help="the first 12 characters of the key")
     arguments = parser.parse_args()
-    settings: DatabaseSettings = load_settings(DatabaseSettings, "gateway.users")
+    settings = load_settings(DatabaseSettings, "gateway.users")
     if arguments.command == "add":
         print(asyncio.run(add(settings, arguments.username, arguments.priority)))
     elif asyncio.run(revoke(settings, ApiKey.of(arguments.prefix).prefix)) == 0:

@@ -188,5 +188,5 @@ async def test_metrics_name_routes_and_not_paths(admin: Any, stranger: Any) -> N
     page = (await stranger.get("//metrics")).body
     assert 'method="GET",route="/api/v1/jobs/{job_id}",status="200"' in page
     assert 'method="POST",route="/api/v1/jobs",status="201"' in page
-    assert 'p3d_gateway_jobs_created_total{model_id="simulated-v1"}' in page
+    assert 'p3d_gateway_jobs_created_total{model="simulated-v1"}' in page
     assert job_id not in page

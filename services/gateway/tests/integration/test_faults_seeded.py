@@ -24,7 +24,7 @@ from services.gateway.tests.integration.storyteller import WAITS, Storyteller
 
 from contracts import topology
 from contracts.jobs import JobSpec
-from contracts.topology import DeadLetterQueue, QueueKind
+from contracts.topology import DeadLetterQueue
 from devstack.addresses import PostgresAddress, RabbitAddress
 from devstack.databases import provision_services, run_module
 from devstack.faults.plan import FaultPlan
@@ -216,7 +216,7 @@ async def _of_the_views(orchestrator: Storyteller, database: Any) -> list[str]:
 async def _left(broker_url: str) -> list[tuple[str, int]]:
     """Messages that nobody acknowledged, and those among the dead."""
     names = [topology.ORCHESTRATOR_REQUESTS.name, topology.GATEWAY_PROJECTION.name]
-    names += [DeadLetterQueue(queue).name for queue in topology.SHARED_QUEUES if queue.kind is QueueKind.QUORUM]
+    names += [DeadLetterQueue(queue).name for queue in topology.SHARED_QUEUES if queue.keeps_dead_letters]
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         declared = [await channel.declare_queue(name, passive=True) for name in names]

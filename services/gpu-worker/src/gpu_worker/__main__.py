@@ -2,7 +2,8 @@
 
 from gpu_worker.app import build_app
 from gpu_worker.settings import GpuWorkerSettings
-from service_kit.asgi import load_settings, serve
+from service_kit.asgi import serve
+from service_kit.environment import load_settings
 
 
 def main() -> None:

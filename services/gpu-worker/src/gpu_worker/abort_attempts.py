@@ -27,7 +27,7 @@ async def abort_attempts(aborts: Sequence[AbortAttempt], held: HeldAttempts, rep
 async def _abort(abort: AbortAttempt, held: HeldAttempts, reports: Reports) -> None:
     attempt = held.find(abort.attempt_id)
     if attempt is not None:
-        log.info("gpu_worker.attempt.aborted", attempt_id=str(abort.attempt_id), reason=abort.reason)
+        log.info("gpu_worker.attempt.aborted", **_ids(abort), reason=abort.reason)
         await attempt.stop(abort.reason, _MESSAGES.get(abort.reason, f"the attempt was aborted: {abort.reason}"))
     elif abort.reason is FailureCode.CANCELLED:
         await _answer(abort, held, reports)
@@ -39,8 +39,12 @@ async def _answer(abort: AbortAttempt, held: HeldAttempts, reports: Reports) -> 
     """A cancelled job waits for its worker to let go. It would wait for the lease if the outcome was lost on its way, or if the
     attempt never ran here: its start was heard although the broker did not confirm it."""
     outcome = held.outcome(abort.attempt_id)
-    log.info("gpu_worker.abort.answered", attempt_id=str(abort.attempt_id), concluded=outcome is not None)
+    log.info("gpu_worker.abort.answered", **_ids(abort), concluded=outcome is not None)
     if outcome is None:
         await reports.not_held(abort)
     else:
         await reports.outcome(outcome)
+
+
+def _ids(abort: AbortAttempt) -> dict[str, str]:
+    return {"job_id": str(abort.job_id), "attempt_id": str(abort.attempt_id)}

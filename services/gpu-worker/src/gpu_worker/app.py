@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import structlog
@@ -32,6 +33,7 @@ from service_kit.bus import Bus
 from service_kit.crash_points import crash_point
 from service_kit.health import Health, tolerating
 from service_kit.startup import once_available
+from service_kit.tls import https_trusting
 
 log = structlog.get_logger()
 
@@ -60,7 +62,15 @@ def build_app(settings: GpuWorkerSettings) -> FastAPI:
                 health.stopping = True
                 await worker.stop()
 
-    app = service_app(lifespan=lifespan, health=health, title="gpu-worker", docs_url=None, openapi_url=None)
+    app = service_app(
+        lifespan=lifespan,
+        health=health,
+        access_log=settings,
+        metrics_token=settings.metrics_token,
+        title="gpu-worker",
+        docs_url=None,
+        openapi_url=None,
+    )
     app.state.worker_id = worker_id
     return app
 
@@ -80,16 +90,23 @@ async def _tools(settings: GpuWorkerSettings, worker_id: WorkerId) -> AsyncItera
         for model in settings.worker_models:
             pools[model.model_id] = EnginePool(_engine_maker(model.model_id, guard), size=model.slots)
             stack.push_async_callback(pools[model.model_id].close)
-        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        to_artifacts = await stack.enter_async_context(_http_session(settings.artifacts_ca_file))
+        to_storage = await stack.enter_async_context(_http_session(settings.storage_ca_file))
         token = settings.artifacts_token.get_secret_value()
         yield Tools(
             pools,
-            ArtifactsClient(session, base_url=str(settings.artifacts_url), token=token),
-            Transfer(session, max_input_bytes=settings.max_input_bytes),
+            ArtifactsClient(to_artifacts, base_url=str(settings.artifacts_url), token=token),
+            Transfer(to_storage, max_input_bytes=settings.max_input_bytes),
             folders,
             fetch_patience_seconds=settings.fetch_patience_seconds,
             store_patience_seconds=settings.store_patience_seconds,
         )
+
+
+def _http_session(ca_file: Path | None) -> aiohttp.ClientSession:
+    """One for artifacts, one for the store: who may sign for the one need not be trusted with the other."""
+    connector = aiohttp.TCPConnector(ssl=https_trusting(ca_file))
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 class Worker:
@@ -99,7 +116,11 @@ class Worker:
         self._settings = settings
         self._worker_id = worker_id
         self._held = HeldAttempts()
-        self.bus = Bus(settings.rabbitmq_url.get_secret_value(), service="gpu-worker")
+        self.bus = Bus(
+            settings.broker_url(),
+            service="gpu-worker",
+            tls=settings.broker_tls(),
+        )
         self._reports = Reports(self.bus, worker_id)
         self._heartbeat = Heartbeat(
             self.bus,
@@ -169,7 +190,7 @@ class Worker:
                 await self._heartbeat.stop()
                 await self.bus.stop()
         except TimeoutError:
-            log.warning("gpu_worker.farewell.unheard")
+            log.warning("gpu_worker.farewell.not_heard")
 
     async def _finish(self, timeout_seconds: float) -> bool:
         return all(await asyncio.gather(*(intake.finish(timeout_seconds) for intake in self.intakes)))

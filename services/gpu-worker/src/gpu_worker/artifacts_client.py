@@ -12,6 +12,7 @@ from contracts.failures import FailureCode
 from contracts.outputs import OutputFile
 from gpu_worker.failures import AttemptError
 from gpu_worker.storage_patience import PassingError
+from service_kit.tracing.http_spans import asking, note_answer
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -66,18 +67,20 @@ class ArtifactsClient:
     async def _ask(self, path: str, question: BaseModel, answer_type: type[A], *, extra_seconds: float = 0.0) -> A:
         body = question.model_dump_json(exclude_none=True)
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS + extra_seconds, sock_connect=_CONNECT_TIMEOUT_SECONDS)
-        async with self._session.post(
-            self._base_url + path, data=body, headers=self._headers, timeout=timeout, allow_redirects=False
-        ) as response:
-            if response.status >= 300:
-                raise _refusal(path, response.status, await response.content.read(_LONGEST_PROBLEM_BYTES))
-            try:
-                return answer_type.model_validate_json(await response.read())
-            except ValidationError as error:
-                # Perhaps a proxy's page, while the service behind it restarts.
-                raise PassingError(
-                    f"an answer at {path} that is not understood ({error.error_count()} errors)"
-                ) from None
+        with asking("POST", self._base_url, path) as span:
+            headers = self._headers if span.context is None else self._headers | {"traceparent": span.context}
+            async with self._session.post(
+                self._base_url + path, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                note_answer(span, response.status)
+                if response.status >= 300:
+                    raise _refusal(path, response.status, await response.content.read(_LONGEST_PROBLEM_BYTES))
+                content = await response.read()
+        try:
+            return answer_type.model_validate_json(content)
+        except ValidationError as error:
+            # Perhaps a proxy's page, while the service behind it restarts.
+            raise PassingError(f"an answer at {path} that is not understood ({error.error_count()} errors)") from None
 
 
 class _Problem(BaseModel):

@@ -8,6 +8,7 @@ from contracts.attempts import RunAttempt
 from contracts.cloudevents import CloudEvent
 from contracts.failures import FailureCode
 from contracts.ids import AttemptId
+from gpu_worker.attempt_spans import AttemptSpans
 from gpu_worker.engine_process import EngineProcess
 from gpu_worker.failures import AttemptError
 from gpu_worker.lease_clock import lease_time
@@ -19,8 +20,8 @@ class Attempt:
 
     def __init__(self, event: CloudEvent[RunAttempt], *, cancel_grace_seconds: float) -> None:
         self.task = event.data
-        self.traceparent = event.traceparent
-        self.progress = Progress()
+        self.spans = AttemptSpans(event)
+        self.progress = Progress(on_left=self.spans.stage_left)
         self.claimed_at = lease_time()
         self._cancel_grace_seconds = cancel_grace_seconds
         self._ending: AttemptError | None = None
@@ -32,6 +33,10 @@ class Attempt:
     @property
     def attempt_id(self) -> AttemptId:
         return self.task.attempt_id
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.spans.context
 
     @property
     def is_stoppable(self) -> bool:

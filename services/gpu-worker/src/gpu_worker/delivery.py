@@ -18,6 +18,9 @@ from contracts.cloudevents import (
     unexpected_type,
 )
 from contracts.ids import ModelId
+from contracts.topology import worker_tasks
+from service_kit.find_handler import check_routing
+from service_kit.metrics import deliveries
 
 log = structlog.get_logger()
 
@@ -49,6 +52,8 @@ class Delivery:
             await self.message.nack(requeue=True)
         except Exception as error:
             log.warning("gpu_worker.delivery.not_handed_back", error=repr(error))
+        else:
+            deliveries(worker_tasks(self.events[0].data.model_id).name, "returned").inc()
 
 
 def read_delivery(
@@ -70,6 +75,7 @@ def read_delivery(
 
 
 def _attempts(message: AbstractIncomingMessage, body: bytes, model_id: ModelId) -> list[CloudEvent[RunAttempt]]:
+    check_routing(worker_tasks(model_id), message)
     if message.type not in (None, RunAttempt.event_type()):
         raise unexpected_type(message.type, [RunAttempt])
     check_content_type(message.content_type)

@@ -41,11 +41,11 @@ class EngineChannel(asyncio.Protocol):
             try:
                 message = decode_message(line)
             except MalformedLineError as error:
-                _log.warning("gpu_worker.engine_message.malformed", error=str(error)[:200])
+                _log.warning("gpu_worker.engine_message.refused", error=str(error)[:200])
             else:
                 self._on_message(message)
         if len(self._unfinished) > MAX_LINE_BYTES:
-            _log.error("gpu_worker.engine_message.too_long", max_bytes=MAX_LINE_BYTES)
+            _log.error("gpu_worker.engine_channel.abandoned", max_bytes=MAX_LINE_BYTES)
             self._unfinished = b""
             self.close()  # where its next message begins is anybody's guess: this process is of no more use
 

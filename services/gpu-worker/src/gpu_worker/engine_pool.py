@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from contracts.failures import FailureCode
 from gpu_worker.engine_process import EngineProcess
 from gpu_worker.engines.base import EngineFailure
+from gpu_worker.metrics import engine_starts
 
 
 class EnginePool:
@@ -18,6 +19,8 @@ class EnginePool:
         self._places = asyncio.Semaphore(size)
         self._warm: list[EngineProcess] = []
         self._busy: set[EngineProcess] = set()
+        self._ended = 0
+        """Processes that ended and were not replaced yet."""
         self._closed = False
 
     @asynccontextmanager
@@ -31,6 +34,7 @@ class EnginePool:
             self._busy.add(engine)
             try:
                 if not engine.alive:
+                    self._count_start(engine)
                     await engine.start()
                 yield engine
             finally:
@@ -51,6 +55,7 @@ class EnginePool:
             engine = self._warm.pop()
             if engine.alive:
                 return engine
+            self._ended += 1
             await engine.stop()  # died while idle: let go of what is left of it
         return None
 
@@ -58,4 +63,9 @@ class EnginePool:
         if engine.alive and not self._closed:
             self._warm.append(engine)
         else:
+            self._ended += 1
             await engine.stop()
+
+    def _count_start(self, engine: EngineProcess) -> None:
+        engine_starts(engine.engine, "replacement" if self._ended else "first").inc()
+        self._ended = max(self._ended - 1, 0)

@@ -7,9 +7,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import TypeAlias, assert_never
 
 import structlog
+from structlog.contextvars import get_contextvars
 
 from contracts.failures import FailureCode
 from contracts.states import Stage
@@ -20,9 +22,14 @@ from gpu_worker.engine_messages import Done, EngineMessage, Failed, Progressed, 
 from gpu_worker.engine_output import EngineOutput
 from gpu_worker.engines.base import EngineFailure, GenerationRequest, GenerationResult
 from gpu_worker.process_group import ProcessGroup
+from service_kit.logging.budget import Budget
 
 _log = structlog.get_logger(__name__)
 _ASK_AGAIN_SECONDS = 0.1
+_LINES_AT_ONCE = 200
+_LINES_PER_SECOND = 10
+"""Of what an engine prints, for the worker's own log: enough for a page of stack, too little for a progress bar to fill it. An
+attempt's `engine.log` has its last 64 KiB whatever happens here."""
 
 OnProgress: TypeAlias = Callable[[Stage, float], None]
 
@@ -45,7 +52,8 @@ class EngineProcess:
         self._environment = engine_environment(os.environ if environment is None else environment)
         self._guard = guard
         self._log = _log.bind(engine=engine)
-        self._output = EngineOutput(lambda line: self._log.info("gpu_worker.engine.printed", line=line))
+        self._output = EngineOutput(self._tell_line)
+        self._lines = Budget(_LINES_AT_ONCE, _LINES_PER_SECOND)
         self._process: ProcessGroup | None = None
         self._channel: EngineChannel | None = None
         self._answer: asyncio.Future[Ready | Done] | None = None
@@ -77,7 +85,8 @@ class EngineProcess:
         self._expect_answer()
         try:
             async with asyncio.timeout(self._setup_timeout_seconds):
-                await self._spawn()
+                # In a context of its own: it outlives the attempt for which it is started, and prints for others after that.
+                await asyncio.create_task(self._spawn(), context=Context())
                 await self._next_answer()
         except TimeoutError:
             await self.stop()
@@ -102,6 +111,7 @@ class EngineProcess:
         if self._channel is None:
             raise self._unavailable("is not running")
         self._output.clear()
+        self._log = _log.bind(engine=self.engine, **get_contextvars())  # until the next: its last lines may come late
         self._on_progress = on_progress
         self._taken_away = None
         try:
@@ -209,6 +219,10 @@ class EngineProcess:
                 self._fail(EngineFailure(code, text))
             case _:
                 assert_never(message)
+
+    def _tell_line(self, line: str) -> None:
+        if (more := self._lines.take()) is not None:
+            self._log.info("gpu_worker.engine.printed", line=line, **more)
 
     def _tell_progress(self, stage: Stage, fraction: float) -> None:
         if self._on_progress is None:

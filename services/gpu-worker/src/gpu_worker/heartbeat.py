@@ -94,7 +94,7 @@ class Heartbeat:
             await self._bus.publish(WorkerHeartbeat, [event], durable=False)
         except BusUnavailableError as error:
             # Not raised: the loop would wait longer and longer, and the lease does not wait.
-            log.warning("gpu_worker.heartbeat.unheard", attempts=len(self._held), error=str(error))
+            log.warning("gpu_worker.heartbeat.not_heard", attempts=len(self._held), error=repr(error))
         else:
             self._heard_at = sent_at
             self._arm_fence()
@@ -125,6 +125,6 @@ class Heartbeat:
         if not unheard:
             return
         FENCED.inc()
-        log.error("gpu_worker.attempts.fenced", attempts=len(unheard), unheard_seconds=round(now - self._heard_at, 1))
+        log.error("gpu_worker.attempts.fenced", attempts=len(unheard), unheard_ms=round((now - self._heard_at) * 1000))
         message = f"the worker could not be heard for {self._fenced_after_seconds:g} s"
         await asyncio.gather(*(attempt.stop(FailureCode.WORKER_LOST, message) for attempt in unheard))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
 from functools import partial
 from itertools import count
 from typing import Any
@@ -119,7 +120,8 @@ class Intake:
     def _admit(self, delivery: Delivery) -> None:
         slots = self._slots.take(len(delivery.events))
         self._busy.set(self._slots.total - self._slots.free)
-        task = asyncio.create_task(self._perform(delivery, slots))
+        # In a context of its own: often it is the end of another attempt that makes room for this one.
+        task = asyncio.create_task(self._perform(delivery, slots), context=Context())
         self._performing.add(task)
         task.add_done_callback(self._on_performed)
 
@@ -148,7 +150,7 @@ class Intake:
                 await self._set_window(wanted)
         except Exception as error:
             # Not raised: the loop would wait longer and longer, and a free slot should not wait.
-            log.warning("gpu_worker.intake.unchanged", model=self.model_id, error=repr(error))
+            log.warning("gpu_worker.intake.not_changed", model=self.model_id, error=repr(error))
 
     def _wanted_window(self) -> int:
         free = self._slots.free

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import assert_never
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from contracts.attempts import RunAttempt
 from contracts.cloudevents import CloudEvent
@@ -20,6 +21,7 @@ from gpu_worker.slots import Slot
 from service_kit.backoff import growing_pauses
 from service_kit.crash_points import crash_point
 from service_kit.errors import OperationalError
+from service_kit.tracing import traceparent
 
 log = structlog.get_logger()
 
@@ -44,6 +46,8 @@ class Performer:
         await self._say_claimed(fresh, copies)
         crash_point("gpu_worker.after_started_before_ack")
         await delivery.acknowledge()
+        for attempt in fresh:
+            attempt.spans.claimed(waited_seconds=delivery.age_seconds)
         crash_point("gpu_worker.after_ack_before_run")
         for slot in slots[len(fresh) :]:  # of copies
             slot.give_back()
@@ -94,11 +98,17 @@ class Performer:
         return attempt
 
     async def _run(self, attempt: Attempt, slot: Slot) -> None:
+        """In a task that ends with it: so do the ids."""
+        traceparent.set(attempt.traceparent)
+        bind_contextvars(
+            job_id=str(attempt.task.job_id), attempt_id=str(attempt.attempt_id), model=attempt.task.model_id
+        )
         began = monotonic()
         outcome = await run_attempt(attempt, self.tools, slot.leave_engine)
         slot.give_back()
         took_seconds = monotonic() - began
         self._count(attempt, outcome, took_seconds)
+        attempt.spans.ended(outcome.code if isinstance(outcome, Failed) else None)
         try:
             event = self._event(attempt, outcome)
             crash_point("gpu_worker.after_run_before_report")
@@ -124,8 +134,6 @@ class Performer:
             attempts_ended(model_id, outcome.code).inc()
             log.info(
                 "gpu_worker.attempt.failed",
-                job_id=str(attempt.task.job_id),
-                attempt_id=str(attempt.attempt_id),
                 code=outcome.code.value,
                 message=outcome.message,
                 duration_ms=round(took_seconds * 1000, 1),

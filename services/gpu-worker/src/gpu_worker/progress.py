@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
+from contracts.failures import FailureCode
 from contracts.states import Stage
 
 _BANDS: dict[Stage, tuple[float, float]] = {
@@ -26,11 +28,20 @@ def percent_of_whole(stage: Stage, fraction: float) -> float:
     return begin + (end - begin) * min(1.0, max(0.0, fraction))
 
 
+OnLeft: TypeAlias = Callable[[Stage, float, FailureCode | None], None]
+"""Hears of a stage that is over: how many seconds it took, and why the attempt failed in it, if it did."""
+
+
+def _nobody_listens(_stage: Stage, _took_seconds: float, _failure: FailureCode | None) -> None:
+    pass
+
+
 class Progress:
     """One attempt's way through its stages. The percentage never falls, whatever the engine says."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, on_left: OnLeft = _nobody_listens) -> None:
         self._clock = clock
+        self._on_left = on_left
         self._since = clock()
         self._told_stage: Stage | None = None
         self._told_percent = 0.0
@@ -46,13 +57,14 @@ class Progress:
         self.stage = stage
         self._reach(stage, 0.0)
 
-    def leave(self) -> None:
+    def leave(self, failure: FailureCode | None = None) -> None:
         """The current stage is over; none, if there is none. From now on time counts for the next."""
         now = self._clock()
         if self.stage is not None:
             took_ms = (now - self._since) * 1000
             if took_ms >= _TOO_SHORT_TO_COUNT_MS:
                 self.durations_ms[self.stage] = self.durations_ms.get(self.stage, 0.0) + took_ms
+                self._on_left(self.stage, now - self._since, failure)
             self.stage = None
         self._since = now
 

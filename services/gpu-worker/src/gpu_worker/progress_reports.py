@@ -41,7 +41,7 @@ class ProgressReports:
             await self._tell_percentages()
         except OperationalError as error:
             # Not raised: the loop would wait longer and longer, and what is told is the latest in any case.
-            log.debug("gpu_worker.progress.unheard", error=str(error))
+            log.debug("gpu_worker.progress.not_heard", error=repr(error))
 
     async def _tell_stage(self, attempt: Attempt) -> None:
         stage = attempt.progress.stage_to_tell(self._stage_report_after_ms)

@@ -9,6 +9,7 @@ from contracts.ids import AttemptId
 from gpu_worker.held_attempts import HeldAttempts
 from gpu_worker.metrics import REPEATED
 from gpu_worker.reports import Reports
+from service_kit.logging.ids import ids_of
 from service_kit.loops import Loop
 
 log = structlog.get_logger()
@@ -51,10 +52,10 @@ class RepeatOutcomes:
         self._said = {attempt_id: self._said.get(attempt_id, replace(just_said)) for attempt_id in kept}
         for attempt_id, said in self._said.items():
             if now - said.at > _GIVE_UP_AFTER_SECONDS:
-                log.error("gpu_worker.outcome.unheard", attempt_id=str(attempt_id))
+                log.error("gpu_worker.outcome.given_up", **ids_of([kept[attempt_id]]))
                 self._held.let_go(attempt_id)
             elif now >= said.again_at:
-                log.warning("gpu_worker.outcome.repeated", attempt_id=str(attempt_id))
+                log.warning("gpu_worker.outcome.repeated", **ids_of([kept[attempt_id]]))
                 REPEATED.inc()
                 said.again_at = now + min(now - said.at, _LONGEST_PAUSE_SECONDS)
                 await self._reports.outcome(kept[attempt_id])

@@ -31,6 +31,7 @@ from service_kit.backoff import growing_pauses
 from service_kit.batcher import Batcher, ShuttingDownError
 from service_kit.bus import Bus
 from service_kit.errors import OperationalError
+from service_kit.logging.ids import ids_of
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class Reports:
             except ShuttingDownError:
                 raise  # from here on nothing is said any more
             except OperationalError as error:
-                log.warning("gpu_worker.outcome.delayed", attempt_id=str(event.data.attempt_id), error=str(error))
+                log.warning("gpu_worker.outcome.delayed", **ids_of([event]), error=repr(error))
                 await asyncio.sleep(pause_seconds)
             else:
                 return
@@ -139,11 +140,12 @@ class Reports:
         }
 
     def _event(self, attempt: Attempt | AbortAttempt, suffix: str, report: R) -> CloudEvent[R]:
+        telemetry = isinstance(report, AttemptProgressed)  # twice a second, for hours: no trace has room for that
         return wrap(
             report,
             event_id=f"{attempt.attempt_id}/{suffix}",
             source=self._source,
             subject=str(report.job_id),
             time=report.reported_at,
-            traceparent=attempt.traceparent if isinstance(attempt, Attempt) else None,
+            traceparent=attempt.traceparent if isinstance(attempt, Attempt) and not telemetry else None,
         )

@@ -25,6 +25,7 @@ from gpu_worker.storage_patience import outlast
 from gpu_worker.store_outputs import store_outputs
 from gpu_worker.transfer import Transfer
 from gpu_worker.work_folders import WorkFolder, WorkFolders
+from service_kit.tracing import within
 
 log = structlog.get_logger()
 
@@ -73,9 +74,11 @@ async def run_attempt(attempt: Attempt, tools: Tools, on_generated: Callable[[],
             await store_outputs(attempt, files, tools.artifacts, tools.transfer, patience_seconds=patience_seconds)
             return Succeeded(tuple(files), _sound(made.facts))
     except (AttemptError, EngineFailure) as failure:
+        attempt.progress.leave(failure.code)
         return Failed(failure.code, failure.message)
     except Exception as error:
-        log.exception("gpu_worker.attempt.crashed", attempt_id=str(attempt.attempt_id))
+        log.exception("gpu_worker.attempt.crashed")
+        attempt.progress.leave(FailureCode.ENGINE_FAILED)
         return Failed(FailureCode.ENGINE_FAILED, f"the worker met an unexpected error: {type(error).__name__}")
     finally:
         attempt.progress.leave()
@@ -92,7 +95,8 @@ async def _fetch_input(attempt: Attempt, folder: WorkFolder, tools: Tools) -> Pa
             grant.url, folder.input_image, lambda fraction: attempt.progress.report(Stage.DOWNLOAD, fraction)
         )
 
-    await outlast("fetching the input", fetch, patience_seconds=tools.fetch_patience_seconds)
+    with within(attempt.spans.stage_context()):
+        await outlast("fetching the input", fetch, patience_seconds=tools.fetch_patience_seconds)
     attempt.progress.leave()
     return folder.input_image
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, HttpUrl, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, FilePath, HttpUrl, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from contracts.ids import ModelId
@@ -53,6 +53,10 @@ class GpuWorkerSettings(ServiceSettings, BusSettings):
     """Base URL of the artifacts service."""
     artifacts_token: SecretStr
     """Opens the artifacts service's worker routes."""
+    artifacts_ca_file: FilePath | None = None
+    """The authorities that may have signed the certificate of an ``https://`` artifacts service; None: the system's."""
+    storage_ca_file: FilePath | None = None
+    """The same for the store, to which the presigned URLs lead."""
     worker_models: Annotated[tuple[ServedModel, ...], NoDecode, BeforeValidator(parse_served_models)]
     """``model:slots`` separated by commas; a slot is one attempt, and one engine process, at a time."""
     work_dir: Path = Path(tempfile.gettempdir()) / "pipeline3d-gpu-worker"

@@ -42,7 +42,9 @@ async def outlast(what: str, once: Callable[[], Awaitable[T]], *, patience_secon
         if left_seconds <= 0:
             message = f"{what} failed for {patience_seconds:g} s, the last time with: {reason}"
             raise AttemptError(FailureCode.STORAGE_UNAVAILABLE, message)
-        log.warning("gpu_worker.storage.away", what=what, reason=reason, patience_left_seconds=round(left_seconds, 1))
+        log.warning(
+            "gpu_worker.storage.awaited", what=what, reason=reason, patience_left_seconds=round(left_seconds, 1)
+        )
         # Never beyond the patience: its end deserves a last try.
         await asyncio.sleep(min(left_seconds, pause_seconds))
     raise AssertionError("pauses have no end")

@@ -12,6 +12,7 @@ from gpu_worker.attempt import Attempt
 from gpu_worker.storage_patience import outlast
 from gpu_worker.transfer import Transfer
 from service_kit.crash_points import crash_point
+from service_kit.tracing import within
 
 _SHARE_OF_UPLOADING = 0.95
 """Of the stage; the rest is the verification."""
@@ -34,7 +35,8 @@ async def store_outputs(
         return
     attempt.progress.enter(Stage.UPLOAD)
     storing = _Storing(attempt, files, artifacts, transfer)
-    await outlast("storing the outputs", storing.go_on, patience_seconds=patience_seconds)
+    with within(attempt.spans.stage_context()):
+        await outlast("storing the outputs", storing.go_on, patience_seconds=patience_seconds)
     attempt.progress.leave()
 
 

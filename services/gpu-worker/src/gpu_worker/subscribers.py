@@ -10,9 +10,13 @@ from gpu_worker.abort_attempts import abort_attempts
 from gpu_worker.held_attempts import HeldAttempts
 from gpu_worker.reports import Reports
 from service_kit.bus import Bus
+from service_kit.tracing.message_spans import processing
 
 
 def subscribe(bus: Bus, worker_id: WorkerId, held: HeldAttempts, reports: Reports) -> None:
-    @bus.on(topology.worker_control(worker_id), AbortAttempt)
+    control = topology.worker_control(worker_id)
+
+    @bus.on(control, AbortAttempt)
     async def on_abort_attempt(events: Sequence[CloudEvent[AbortAttempt]]) -> None:
-        await abort_attempts([event.data for event in events], held, reports)
+        with processing(control, events):
+            await abort_attempts([event.data for event in events], held, reports)

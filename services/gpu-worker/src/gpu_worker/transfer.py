@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +12,7 @@ from contracts.artifacts_api import OutputUpload
 from contracts.failures import FailureCode
 from gpu_worker.failures import AttemptError
 from gpu_worker.storage_patience import PassingError
+from service_kit.tracing.http_spans import note_answer, transferring
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
@@ -37,16 +38,26 @@ class Transfer:
 
     async def download(self, url: str, path: Path, on_fraction: Callable[[float], None]) -> None:
         """Raises AttemptError: INPUT_NOT_FOUND, INVALID_IMAGE if empty, IMAGE_TOO_LARGE."""
-        async with self._session.get(URL(url, encoded=True), timeout=self._timeout, allow_redirects=False) as response:
-            if response.status == 404 and b"NoSuchKey" in await response.content.read(_LONGEST_PROBLEM_BYTES):
-                raise AttemptError(FailureCode.INPUT_NOT_FOUND, "the uploaded image is gone; upload it again")
-            if response.status != 200:
-                raise PassingError(f"HTTP {response.status}")
-            self._refuse_size(response.content_length or 0)
-            if await self._save(response, path, on_fraction) == 0:
-                raise AttemptError(FailureCode.INVALID_IMAGE, "the uploaded image is empty; upload it again")
+        place = URL(url, encoded=True)
+        with transferring("GET", place) as span:
+            async with self._session.get(place, timeout=self._timeout, allow_redirects=False) as response:
+                note_answer(span, response.status)
+                if response.status == 404 and b"NoSuchKey" in await response.content.read(_LONGEST_PROBLEM_BYTES):
+                    raise AttemptError(FailureCode.INPUT_NOT_FOUND, "the uploaded image is gone; upload it again")
+                if response.status != 200:
+                    raise PassingError(f"HTTP {response.status}")
+                self._refuse_size(response.content_length or 0)
+                if await self._save(response, path, on_fraction) == 0:
+                    raise AttemptError(FailureCode.INVALID_IMAGE, "the uploaded image is empty; upload it again")
 
     async def upload(self, target: OutputUpload, path: Path, size_bytes: int, on_bytes: OnBytes) -> None:
+        place = URL(target.url, encoded=True)
+        with transferring("PUT", place) as span:
+            span.attributes["http.request.body.size"] = size_bytes
+            note_answer(span, await self._put(place, target.headers, path, size_bytes, on_bytes))
+
+    async def _put(self, place: URL, headers: Mapping[str, str], path: Path, size_bytes: int, on_bytes: OnBytes) -> int:
+        """The status."""
         # aiohttp times what it reads; a store that takes no more bytes would be waited for without end.
         async with asyncio.timeout(self._stall_seconds) as stall:
 
@@ -55,15 +66,16 @@ class Transfer:
                 on_bytes(byte_count)
 
             async with self._session.put(
-                URL(target.url, encoded=True),
+                place,
                 data=_chunks(path, moved) if size_bytes else b"",
-                headers={"Content-Length": str(size_bytes), **target.headers},
+                headers={"Content-Length": str(size_bytes), **headers},
                 skip_auto_headers=("Content-Type",),  # the signature knows only the headers of the grant
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:
                     raise PassingError(f"HTTP {response.status}")
+                return response.status
 
     async def _save(self, response: aiohttp.ClientResponse, path: Path, on_fraction: Callable[[float], None]) -> int:
         expected = response.content_length or 0

@@ -103,7 +103,7 @@ def _remove_if_orphaned(lock_path: Path) -> None:
         except BlockingIOError:
             return
         else:
-            log.info("gpu_worker.work_folder.orphan_removed", worker_id=lock_path.stem)
+            log.info("gpu_worker.orphan_folder.removed", worker_id=lock_path.stem)
             shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
             lock_path.unlink(missing_ok=True)
         finally:

@@ -3,6 +3,7 @@ import os
 import signal
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.failures import FailureCode
 from gpu_worker.engine_pool import EnginePool
@@ -60,6 +61,24 @@ async def test_an_engine_that_died_while_idle_is_replaced(pool, new_request, unt
     async with pool.acquire() as engine:
         assert engine is not idle
         assert (await engine.generate(new_request(duration_seconds=0), ignore)).outputs
+
+
+def starts(reason):
+    labels = {"model": "simulated-v1", "reason": reason}
+    return REGISTRY.get_sample_value("p3d_worker_engine_starts_total", labels) or 0
+
+
+async def test_starts_are_counted_by_whether_they_replace_an_engine_that_ended(pool, new_request):
+    before = starts("first"), starts("replacement")
+    async with pool.acquire(), pool.acquire() as second:
+        os.kill(second.pid, signal.SIGKILL)
+        with pytest.raises(EngineFailure):
+            await second.generate(new_request(duration_seconds=60), ignore)
+    async with pool.acquire(), pool.acquire():
+        pass
+    async with pool.acquire(), pool.acquire():
+        pass  # both are warm
+    assert (starts("first"), starts("replacement")) == (before[0] + 2, before[1] + 1)
 
 
 async def test_an_engine_that_cannot_start_gives_its_place_back(new_engine):

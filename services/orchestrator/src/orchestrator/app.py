@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from contracts.topology import ORCHESTRATOR_KEEPSAKE
 from contracts.workers import WorkerHeartbeat
+from orchestrator.ask_queues import AskQueues
 from orchestrator.availability import Availability
 from orchestrator.commit_batch import CommitBatch, Commits
 from orchestrator.decision import Rules
@@ -19,16 +20,19 @@ from orchestrator.relay import Relay
 from orchestrator.say_lost_tasks_again import SayLostTasksAgain
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.subscribers import subscribe
+from orchestrator.take_census import TakeCensus
 from orchestrator.watch_broker import WatchBroker
 from orchestrator.watch_clock import WatchClock
 from service_kit.asgi import service_app
 from service_kit.batcher import Batcher
 from service_kit.bus import Bus
-from service_kit.database import answers, open_pool
+from service_kit.database import Pool, answers, open_pool
 from service_kit.health import Health, tolerating
 from service_kit.keepsake import BrokerMemory
 from service_kit.loops import Loop
 from service_kit.startup import once_available
+
+_STALE_AFTER_INTERVALS = 3
 
 
 def build_app(settings: OrchestratorSettings) -> FastAPI:
@@ -43,7 +47,11 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
                 patience_seconds=settings.startup_patience_seconds,
             )
             stack.push_async_callback(pool.close)
-            bus = Bus(settings.rabbitmq_url.get_secret_value(), service="orchestrator")
+            bus = Bus(
+                settings.broker_url(),
+                service="orchestrator",
+                tls=settings.broker_tls(),
+            )
             relay, availability = Relay(bus, pool), Availability()
             fill_windows = FillWindows(availability, window_per_slot=settings.window_per_slot)
             commit_batch = CommitBatch(pool, relay, fill_windows, _rules(settings))
@@ -77,6 +85,7 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
                 Loop("say_lost_tasks_again", say_again, interval_seconds=settings.sweep_interval_seconds),
                 Loop("watch_broker", watch_broker, interval_seconds=settings.sweep_interval_seconds),
                 Loop("forget_old_jobs", forget_old_jobs, interval_seconds=settings.retention_interval_seconds),
+                *_census(settings, pool, bus),
             ]
             hear = HearHeartbeats(pool, relay, clock.wake, lease_ttl_seconds=settings.lease_ttl_seconds)
             heartbeats: Batcher[WorkerHeartbeat, None] = Batcher(hear, max_batch=settings.max_batch)
@@ -97,7 +106,31 @@ def build_app(settings: OrchestratorSettings) -> FastAPI:
             stack.callback(health.stop)
             yield
 
-    return service_app(lifespan=lifespan, health=health, docs_url=None, redoc_url=None, openapi_url=None)
+    return service_app(
+        lifespan=lifespan,
+        health=health,
+        access_log=settings,
+        metrics_token=settings.metrics_token,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+
+
+def _census(settings: OrchestratorSettings, pool: Pool, bus: Bus) -> list[Loop]:
+    """Two loops: while the one of PostgreSQL and RabbitMQ is away, the other can still be counted."""
+    interval = settings.census_interval_seconds
+    take_census = TakeCensus(
+        pool,
+        window_per_slot=settings.window_per_slot,
+        lease_ttl_seconds=settings.lease_ttl_seconds,
+        stale_after_seconds=_STALE_AFTER_INTERVALS * interval,
+    )
+    ask_queues = AskQueues(bus, lambda: take_census.models, stale_after_seconds=_STALE_AFTER_INTERVALS * interval)
+    return [
+        Loop("take_census", take_census, interval_seconds=interval),
+        Loop("ask_queues", ask_queues, interval_seconds=interval),
+    ]
 
 
 def _rules(settings: OrchestratorSettings) -> Rules:

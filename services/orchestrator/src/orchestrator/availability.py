@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from contracts.ids import ModelId
 
+MISSED_HEARTBEATS = 3.0
+"""So many, and a worker no longer counts as one that can take attempts."""
+
 
 class Availability:
     """The latest count, read from the `workers` table by a loop; empty until first read."""

@@ -1,23 +1,31 @@
 """The group commit: everything that arrived since the last one, decided in memory and made true in one transaction."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import structlog
 
 from contracts.ids import ModelId
 from orchestrator import store
+from orchestrator.commit_spans import CommitSpans
+from orchestrator.count_changes import count_changes
 from orchestrator.decision import Input, Rules, Verdict
 from orchestrator.fill_windows import FillWindows
 from orchestrator.fold import Fold, job_id_of
-from orchestrator.metrics import BATCH_SIZE, COMMIT_SECONDS, VERDICTS
+from orchestrator.metrics import BATCH_SIZE, COMMIT_SECONDS, verdicts_of
 from orchestrator.relay import Relay
 from service_kit.batcher import Batcher
 from service_kit.crash_points import crash_point
 from service_kit.database import Connection, Pool
+from service_kit.logging.budget import Budget
 
 log = structlog.get_logger()
+
+_IGNORED_AT_ONCE = 20
+_IGNORED_PER_SECOND = 1
+"""Lines about messages that change nothing. After a broker's reset everything is said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class Said:
 
     message: Input
     traceparent: str | None = None
+    heard_ns: int = field(default_factory=time.time_ns, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,13 @@ class CommitBatch:
         self._relay = relay
         self._fill_windows = fill_windows
         self._rules = rules
+        self._ignored = Budget(_IGNORED_AT_ONCE, _IGNORED_PER_SECOND)
 
     async def __call__(self, batch: list[Item]) -> Sequence[Verdict]:
-        BATCH_SIZE.observe(len(batch))
         confirmed = self._relay.confirmed_events()
-        with COMMIT_SECONDS.time():
+        with COMMIT_SECONDS.time(), CommitSpans() as spans:
             async with self._pool.acquire() as connection, store.commit_turn(connection):
-                fold, verdicts = await self._fold(connection, batch)
+                fold, verdicts = await self._fold(connection, batch, spans)
                 anyway = {item.model_id for item in batch if isinstance(item, FillWindow)}
                 await self._fill_windows(connection, fold, anyway)
                 await store.write(connection, fold, confirmed)
@@ -67,27 +76,28 @@ class CommitBatch:
         crash_point("orchestrator.after_commit_before_publish")
         self._relay.recorded(confirmed)
         self._relay.offer(fold.outbound())
+        count_changes(fold)
         self._count(batch, verdicts)
+        spans.decided(fold, ((i.message, v) for i, v in zip(batch, verdicts, strict=True) if isinstance(i, Said)))
         return verdicts
 
-    async def _fold(self, connection: Connection, batch: list[Item]) -> tuple[Fold, list[Verdict]]:
+    async def _fold(self, connection: Connection, batch: list[Item], spans: CommitSpans) -> tuple[Fold, list[Verdict]]:
         said = [item for item in batch if isinstance(item, Said)]
         now, loaded = await store.load_batch(connection, {job_id_of(item.message) for item in said})
         fold = Fold(loaded, now, self._rules)
-        verdicts = [
-            fold.apply(item.message, item.traceparent) if isinstance(item, Said) else Verdict.APPLIED for item in batch
-        ]
-        return fold, verdicts
+
+        def apply(item: Said) -> Verdict:
+            job = fold.jobs.get(job_id_of(item.message))
+            return fold.apply(item.message, spans.cause_of(item.message, item.traceparent, item.heard_ns, job))
+
+        return fold, [apply(item) if isinstance(item, Said) else Verdict.APPLIED for item in batch]
 
     def _count(self, batch: list[Item], verdicts: list[Verdict]) -> None:
+        BATCH_SIZE.observe(len(batch))
         for item, verdict in zip(batch, verdicts, strict=True):
             if isinstance(item, Said):
                 kind = type(item.message).__name__
-                VERDICTS.labels(message=kind, verdict=verdict).inc()
-                if verdict not in {Verdict.APPLIED, Verdict.NOT_DUE}:
-                    log.info(
-                        "orchestrator.message.ignored",
-                        message=kind,
-                        verdict=verdict,
-                        job_id=str(job_id_of(item.message)),
-                    )
+                verdicts_of(kind, verdict).inc()
+                if verdict not in {Verdict.APPLIED, Verdict.NOT_DUE} and (more := self._ignored.take()) is not None:
+                    job_id = str(job_id_of(item.message))
+                    log.info("orchestrator.message.ignored", message=kind, verdict=verdict, job_id=job_id, **more)

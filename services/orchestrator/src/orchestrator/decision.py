@@ -81,6 +81,7 @@ class Abort:
     job_id: JobId
     attempt_id: AttemptId
     reason: FailureCode
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

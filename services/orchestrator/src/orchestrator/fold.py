@@ -20,7 +20,7 @@ class Outbound:
     """What a commit made true and the bus must hear."""
 
     events: tuple[tuple[JobEvent, str | None], ...] = ()
-    """With the trace context of their job."""
+    """With the trace context of what caused them."""
     dispatched: tuple[Job, ...] = ()
     aborts: tuple[Abort, ...] = ()
 
@@ -46,24 +46,27 @@ class Fold:
         self.jobs = dict(self.loaded)
 
     def apply(self, message: Input, traceparent: str | None = None) -> Verdict:
+        """`traceparent`: of what the message brings about. A new job keeps it; None stands for the job's own."""
         job_id = job_id_of(message)
         before = self.jobs.get(job_id)
         decision = decide(before, message, self.now, self.rules)
         if decision.job is not None and decision.job is not before:
-            self._keep(decision, traceparent if before is None else decision.job.traceparent)
+            self._keep(decision, traceparent)
         if decision.abort is not None:
-            self.aborts.append(decision.abort)
+            self.aborts.append(replace(decision.abort, traceparent=traceparent))
         if decision.retell and job_id in self.loaded:
             self.retell.add(job_id)
         return decision.verdict
 
     def _keep(self, decision: Decision, traceparent: str | None) -> None:
         assert decision.job is not None
-        job = replace(decision.job, traceparent=traceparent)
+        job = decision.job
+        if job.job_id not in self.jobs:
+            job = replace(job, traceparent=traceparent)
         self.jobs[job.job_id] = job
         if decision.ended is not None:
             self.ended[decision.ended.attempt_id] = (job, decision.ended)
-        self.events.extend((event, traceparent) for event in decision.events)
+        self.events.extend((event, traceparent or job.traceparent) for event in decision.events)
 
     def load(self, jobs: dict[JobId, Job]) -> None:
         """Jobs the batch did not name, which the dispatcher chose."""

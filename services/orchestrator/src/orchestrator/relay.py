@@ -216,4 +216,5 @@ def _abort(abort: Abort) -> CloudEvent[AbortAttempt]:
         source=SOURCE,
         subject=str(abort.job_id),
         time=datetime.now(UTC),
+        traceparent=abort.traceparent,
     )

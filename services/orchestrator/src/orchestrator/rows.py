@@ -97,7 +97,7 @@ def attempt_row(job: Job, attempt: Attempt) -> dict[str, Any]:
 
 
 TracedEvent: TypeAlias = tuple[JobEvent, str | None]
-"""An event with the trace context of its job."""
+"""An event with the trace context of what caused it."""
 
 _EVENT_TYPES = {event_type.routing_key: event_type for event_type in JOB_EVENTS}
 

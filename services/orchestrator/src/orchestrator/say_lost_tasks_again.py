@@ -54,7 +54,7 @@ class SayLostTasksAgain:
                 if not is_operational(error):
                     raise
                 # One model whose queue cannot be reached must not keep the others waiting.
-                log.warning("orchestrator.attempts.not_said_again", model_id=model_id, error=repr(error))
+                log.warning("orchestrator.attempts.not_said_again", model=model_id, error=repr(error))
 
     async def _look(self, model_id: ModelId) -> None:
         async with self._pool.acquire() as connection:
@@ -66,7 +66,7 @@ class SayLostTasksAgain:
         due = [job for job in lost if (before := said.get(_attempt_id(job))) is None or before.again_at <= now]
         if due:
             SAID_AGAIN.inc(len(due))
-            log.warning("orchestrator.attempts.said_again", model_id=model_id, count=len(due))
+            log.warning("orchestrator.attempts.said_again", model=model_id, count=len(due))
             await self._relay.publish_tasks(due)
         for attempt_id in map(_attempt_id, due):
             said[attempt_id] = self._next(said.get(attempt_id), now)

@@ -18,15 +18,18 @@ class Candidate:
     accepted_at: datetime
 
 
-def window_room(slots: int, window_per_slot: float, dispatched: int) -> int:
-    """How many more attempts may go on the bus for a model whose live workers have `slots` slots between them.
+def window(slots: int, window_per_slot: float) -> int:
+    """How many attempts may be on the bus for a model whose live workers have `slots` slots between them.
 
     The window is what hides the way from here to a worker: a slot that frees finds its next task waiting. It is at least one, so
     that a single slow worker is never idle.
     """
-    if slots <= 0:
-        return 0
-    return max(max(1, math.ceil(slots * window_per_slot)) - dispatched, 0)
+    return max(1, math.ceil(slots * window_per_slot)) if slots > 0 else 0
+
+
+def window_room(slots: int, window_per_slot: float, dispatched: int) -> int:
+    """How many more attempts may go on the bus, where `dispatched` are there already."""
+    return max(window(slots, window_per_slot) - dispatched, 0)
 
 
 def choose(candidates: Iterable[Candidate], active: Mapping[UserId, int], room: int) -> list[Candidate]:

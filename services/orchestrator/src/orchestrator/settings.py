@@ -26,6 +26,8 @@ class OrchestratorSettings(ServiceSettings, BusSettings, DatabaseSettings, LogRe
     """An attempt on the bus for longer, while its queue is empty, is said again."""
     relay_patience_seconds: Annotated[float, Field(gt=0)] = 5.0
     """An event unpublished for longer was left behind by a crash, and is published by whoever finds it."""
+    census_interval_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """Between two counts of jobs, workers and queues, for the metrics: as often as an autoscaler or an alert may want to know."""
     retell_margin_seconds: Annotated[float, Field(gt=0)] = 1800.0
     """A broker that lost its data is told again what it may have lost: all events since its queues were last seen empty, and
     this much before. A subscriber tries a delivery for 900 s, and its queue may look empty meanwhile."""

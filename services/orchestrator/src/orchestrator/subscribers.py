@@ -32,12 +32,12 @@ def subscribe(bus: Bus, commits: Commits, heartbeats: Batcher[WorkerHeartbeat, N
 
     @bus.on(topology.ORCHESTRATOR_REQUESTS, JobCancelRequested)
     async def on_job_cancel_requested(events: Sequence[CloudEvent[JobCancelRequested]]) -> None:
-        verdicts = await commits.submit_all([Said(event.data) for event in events])
+        verdicts = await commits.submit_all([Said(event.data, event.traceparent) for event in events])
         if Verdict.UNKNOWN_JOB in verdicts:
             raise RequestNotHereYetError
 
     async def on_report(events: Sequence[CloudEvent[Any]]) -> None:
-        await commits.submit_all([Said(event.data) for event in events])
+        await commits.submit_all([Said(event.data, event.traceparent) for event in events])
 
     for report in (AttemptStarted, AttemptStageChanged, AttemptSucceeded, AttemptFailed):
         bus.on(topology.ORCHESTRATOR_REPORTS, report)(on_report)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from contracts.topology import EVENT_QUEUES, SHARED_QUEUES
+from contracts.topology import EVENT_QUEUES
 from orchestrator import store
 from orchestrator.metrics import BROKER_RESETS, RETOLD
 from orchestrator.relay import Relay
@@ -65,8 +65,8 @@ class WatchBroker:
             await store.note_all_heard(connection, at)
 
     async def _begin_generation(self) -> None:
-        for queue in SHARED_QUEUES:  # raises where one is missing: told too early, an event would miss its subscriber
-            await self._bus.declare(queue)
+        # Raises where a queue is missing: told too early, an event would miss its subscriber.
+        await self._bus.ensure_declared()
         # After every mark that the last generation made: one still under way would be neither unpublished nor told again.
         async with self._pool.acquire() as connection, store.commit_turn(connection):
             since = await store.begin_generation(connection, self._margin)
@@ -75,7 +75,7 @@ class WatchBroker:
         await self._memory.leave()
         if since is not None:
             BROKER_RESETS.inc()
-            log.error("orchestrator.broker.reset_noticed", retell_from=since.isoformat())
+            log.error("orchestrator.broker_reset.noticed", retell_from=since.isoformat())
 
     async def _retell_a_span(self) -> bool:
         """Whether there may be more."""

@@ -7,16 +7,14 @@ import structlog
 
 from contracts.ids import AttemptId, JobId
 from orchestrator import store
-from orchestrator.availability import Availability
+from orchestrator.availability import MISSED_HEARTBEATS, Availability
 from orchestrator.commit_batch import Commits, FillWindow, Said
 from orchestrator.decision import ExecutionOverdue, LeaseLapsed, QueueDeadlinePassed, Timer
-from orchestrator.metrics import SLOTS
 from service_kit.database import Pool
 
 log = structlog.get_logger()
 
 _TIMERS_AT_ONCE = 500
-_MISSED_HEARTBEATS = 3.0
 _BUSY_SECONDS = 2.0
 """So long between two looks need not mean more than a busy machine."""
 _FORGET_WORKERS_AFTER_SECONDS = 3600.0
@@ -51,11 +49,9 @@ class WatchClock:
     async def count_slots(self) -> None:
         """Reads who is alive, and fills the windows of models that have grown."""
         async with self._pool.acquire() as connection:
-            slots = await store.live_slots(connection, _MISSED_HEARTBEATS)
+            slots = await store.live_slots(connection, MISSED_HEARTBEATS)
             await store.forget_workers(connection, _FORGET_WORKERS_AFTER_SECONDS)
         grown = self._availability.update(slots)
-        for model_id, count in slots.items():
-            SLOTS.labels(model=model_id).set(count)
         await self._commits.submit_all([FillWindow(model_id) for model_id in grown])
 
     def _notice_deafness(self) -> None:
@@ -71,7 +67,7 @@ class WatchClock:
         async with self._pool.acquire() as connection:
             due = await store.due_timers(connection, _TIMERS_AT_ONCE, with_leases=can_tell)
         if due:
-            log.warning("orchestrator.timers.due", count=len(due))
+            log.warning("orchestrator.timers.fired", count=len(due))
             await self._commits.submit_all([Said(_timer(kind, job_id, attempt_id)) for kind, job_id, attempt_id in due])
 
 

@@ -32,9 +32,9 @@ async def faulted_replica(
     """Runs the whole service; answers its bus. `settings` are those that are not `QUICK`."""
     made: list[FaultyBus] = []
 
-    def make_bus(url: str, *, service: str) -> FaultyBus:
+    def make_bus(url: str, *, service: str, **options: Any) -> FaultyBus:
         # A task that was confirmed may be gone all the same: the orchestrator says it again.
-        bus = FaultyBus(url, service=service, plan=plan, name=name, may_lose=(RunAttempt, AbortAttempt))
+        bus = FaultyBus(url, service=service, plan=plan, name=name, may_lose=(RunAttempt, AbortAttempt), **options)
         made.append(bus)
         return bus
 

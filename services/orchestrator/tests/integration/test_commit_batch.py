@@ -8,6 +8,7 @@ from random import Random
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from services.orchestrator.tests.builders import (
     MODEL,
     OTHER_WORKER,
@@ -269,3 +270,31 @@ async def test_reports_of_an_attempt_that_never_was_are_fenced(replica: Replica)
     invented = failed(spec.job_id, new_uuid(), FailureCode.INVALID_IMAGE)  # type: ignore[arg-type]  # an id is an id
     assert await replica.commit(invented) == [Verdict.FENCED]
     assert (await replica.job(spec.job_id)).status is JobStatus.QUEUED
+
+
+async def test_what_could_not_be_committed_counts_for_nothing_and_what_is_told_again_for_nothing_more(
+    replica: Replica,
+) -> None:
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, {"model": MODEL} | labels) or 0.0
+
+    def ended() -> tuple[float, float]:
+        return (
+            counted("p3d_jobs_ended_total", state="SUCCEEDED", code="none"),
+            counted("p3d_attempts_ended_total", outcome="SUCCEEDED", code="none"),
+        )
+
+    (spec,) = specs(1)
+    await replica.commit(requested(spec))
+    start, success = await attempt_of(replica, spec)
+    await replica.commit(start)
+    before = ended()
+    await replica.pool.execute("ALTER TABLE orchestrator.jobs ADD CONSTRAINT never CHECK (status <> 'SUCCEEDED')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await replica.commit(success)
+    assert ended() == before
+    await replica.pool.execute("ALTER TABLE orchestrator.jobs DROP CONSTRAINT never")
+    await replica.commit(success)
+    # A gateway that heard nothing asks again, and all of the job's events are told again.
+    assert await replica.commit(requested(spec), success) == [Verdict.DUPLICATE, Verdict.TERMINAL]
+    assert ended() == (before[0] + 1, before[1] + 1)

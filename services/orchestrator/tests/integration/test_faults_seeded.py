@@ -20,7 +20,7 @@ from services.orchestrator.tests.integration.faulted_replica import faulted_repl
 from contracts import topology
 from contracts.cloudevents import CloudEvent
 from contracts.jobs import JobEvent
-from contracts.topology import DeadLetterQueue, QueueKind
+from contracts.topology import DeadLetterQueue
 from devstack.faults.bus import FaultyBus
 from devstack.faults.plan import FaultPlan
 from devstack.faults.short_pauses import short_pauses
@@ -116,8 +116,6 @@ async def _left(channel: aio_pika.abc.AbstractChannel) -> list[str]:
     """Messages that nobody acknowledged, and those among the dead."""
     tasks = topology.worker_tasks(MODEL)
     names = [queue.name for queue in _OURS]
-    names += [
-        DeadLetterQueue(queue).name for queue in (*topology.SHARED_QUEUES, tasks) if queue.kind is QueueKind.QUORUM
-    ]
+    names += [DeadLetterQueue(queue).name for queue in (*topology.SHARED_QUEUES, tasks) if queue.keeps_dead_letters]
     declared = [(await channel.declare_queue(name, passive=True)).declaration_result for name in names]
     return [f"{queue.message_count} messages are left in {queue.queue}" for queue in declared if queue.message_count]

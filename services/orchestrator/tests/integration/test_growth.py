@@ -104,6 +104,7 @@ STATEMENTS: dict[str, Callable[[Connection], Awaitable[object]]] = {
     "waiting": lambda c: store.waiting(c, MODEL, datetime.now(UTC), 5),
     "long dispatched": lambda c: store.long_dispatched(c, MODEL, timedelta(seconds=10)),
     "due timers": lambda c: store.due_timers(c, 500),
+    "census": lambda c: store.census(c, missed_heartbeats=3.0, lease_ttl_seconds=15.0),
     "unpublished": lambda c: store.unpublished(c, 5.0, 1000),
     "logs of 100 jobs": lambda c: c.fetch(
         "SELECT seq FROM orchestrator.job_events WHERE job_id = ANY($1::uuid[])", [_job(n) for n in range(1, 101)]

@@ -82,12 +82,14 @@ def test_an_attempt_withdrawn_in_the_batch_that_chose_it_is_not_put_on_the_bus()
     assert written(fold)[ATTEMPT].status is AttemptStatus.ABORTED
 
 
-def test_every_event_of_a_job_carries_the_trace_of_its_request() -> None:
+def test_every_event_of_a_job_names_what_caused_it_and_else_the_request() -> None:
     fold = Fold({}, T0, RULES)
-    fold.apply(requested(a_spec(JOB)), "00-trace-of-the-request-01")
+    fold.apply(requested(a_spec(JOB)), "00-the-request-01")
     fold.dispatch(JOB, ATTEMPT)
-    fold.apply(started(JOB, ATTEMPT), "00-trace-of-the-worker-01")
-    assert [trace for _, trace in fold.events] == ["00-trace-of-the-request-01"] * 2
+    fold.apply(started(JOB, ATTEMPT), "00-the-report-01")
+    fold.apply(cancel(JOB))
+    assert [trace for _, trace in fold.events] == ["00-the-request-01", "00-the-report-01", "00-the-request-01"]
+    assert fold.jobs[JOB].traceparent == "00-the-request-01", "the next attempt belongs to the request"
 
 
 def test_usage_changes_by_what_the_batch_made_of_each_users_attempts() -> None:

@@ -7,6 +7,7 @@ defined and where it is set, and nowhere in between.
 from orchestrator.store.backlog import Usage, long_dispatched, usage, waiting
 from orchestrator.store.batches import load_batch, load_jobs, write
 from orchestrator.store.broker_memory import begin_generation, generation, note_all_heard, take_span_to_retell
+from orchestrator.store.census import ModelCensus, census
 from orchestrator.store.outbox import Confirmed, log_of, mark_published, take_turn_as_sweeper, unpublished
 from orchestrator.store.retention import remove_jobs, remove_logs
 from orchestrator.store.timers import due_timers
@@ -15,9 +16,11 @@ from orchestrator.store.workers import NamedAttempt, forget_workers, live_slots,
 
 __all__ = [
     "Confirmed",
+    "ModelCensus",
     "NamedAttempt",
     "Usage",
     "begin_generation",
+    "census",
     "commit_turn",
     "due_timers",
     "forget_workers",

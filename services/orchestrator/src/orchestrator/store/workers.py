@@ -72,13 +72,16 @@ async def see_workers(connection: Connection, seen: Sequence[dict[str, Any]]) ->
     return any(row["inserted"] for row in rows)
 
 
+WORKER_LIVES = "NOT w.stopping AND w.last_seen_at > now() - make_interval(secs => w.interval_seconds * $1)"
+"""Of a row `w` of `workers`; $1: how many heartbeats it may miss."""
+
+
 async def live_slots(connection: Connection, missed_heartbeats: float) -> dict[ModelId, int]:
     """Slots per model of the workers that were heard of lately and are not stopping."""
     rows = await connection.fetch(
-        """SELECT model.key AS model_id, sum(model.value::int) AS slots
-           FROM orchestrator.workers w CROSS JOIN LATERAL jsonb_each_text(w.models) model
-           WHERE NOT w.stopping AND w.last_seen_at > now() - make_interval(secs => w.interval_seconds * $1)
-           GROUP BY model.key""",
+        f"""SELECT model.key AS model_id, sum(model.value::int) AS slots
+            FROM orchestrator.workers w CROSS JOIN LATERAL jsonb_each_text(w.models) model
+            WHERE {WORKER_LIVES} GROUP BY model.key""",  # noqa: S608  # only our own condition is put in
         missed_heartbeats,
     )
     return {ModelId(row["model_id"]): row["slots"] for row in rows}
