@@ -47,7 +47,7 @@ install_dependencies() {
     .venv/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r deploy/requirements-uv.lock
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
     set --
-    for project in libs/*/pyproject.toml services/*/pyproject.toml; do
+    for project in libs/*/pyproject.toml services/*/pyproject.toml examples/*/pyproject.toml; do
         set -- "$@" --editable "$(dirname "$project")"
     done
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation "$@"

@@ -15,7 +15,14 @@ from fault_schedule import Targets, Way
 from devstack.addresses import ServerAddresses
 from devstack.errors import DevstackError
 from devstack.servers import ControlledServers, controlled_servers
-from devstack.services import DATABASE_SERVICES, Service, StackSettings, Superuser, database_url
+from devstack.services import (
+    DATABASE_SERVICES,
+    Service,
+    StackSettings,
+    Superuser,
+    database_url,
+    service_broker_url,
+)
 from devstack.severable import SeverableWay
 from devstack.stack import Stack
 
@@ -112,7 +119,8 @@ def _environments(addresses: ServerAddresses, ways: Mapping[Way, SeverableWay]) 
         environment = environments.setdefault(way.source, {})
         match way.server:
             case "rabbitmq":
-                environment["RABBITMQ_URL"] = to.url
+                own = service_broker_url(addresses.broker, Service(_service(way)))
+                environment["RABBITMQ_URL"] = to.leading_to(own)
             case "postgres":
                 service = Service(_service(way))
                 environment["DATABASE_URL"] = to.leading_to(database_url(addresses.postgres_admin_url, service))

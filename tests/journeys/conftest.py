@@ -25,7 +25,11 @@ async def stack(servers: ServerAddresses, tmp_path_factory: pytest.TempPathFacto
         cors_origins="http://editor.example",
         log_format="json",
         extra={
-            Service.ORCHESTRATOR: {"LEASE_TTL_SECONDS": str(LEASE_TTL_SECONDS), "SWEEP_INTERVAL_SECONDS": "0.3"},
+            Service.ORCHESTRATOR: {
+                "LEASE_TTL_SECONDS": str(LEASE_TTL_SECONDS),
+                "SWEEP_INTERVAL_SECONDS": "0.3",
+                "CENSUS_INTERVAL_SECONDS": "0.3",
+            },
             Service.GPU_WORKER: {"HEARTBEAT_INTERVAL_SECONDS": "0.5", "LEASE_TTL_SECONDS": str(LEASE_TTL_SECONDS)},
         },
     )

@@ -6,67 +6,23 @@ projection. Everything is durable as in production: quorum queues, confirms, syn
 
 import argparse
 import asyncio
-import json
 import os
 import secrets
 import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import uvloop
+from burst import Measured, burst, job_body
 from connection import Connection
-from cpu import cpu_seconds
+from tracing_cost import tracing_cost
 
 from devstack.servers import servers
 from devstack.services import StackSettings, Superuser
 from devstack.stack import Stack
-from service_kit.database import driver_url
-
-
-@dataclass
-class Measured:
-    jobs: int
-    seconds: float
-    post_ms: list[float]
-    cpu: Counter[str] = field(default_factory=Counter)
-
-
-def job_body(output_bytes: int) -> bytes:
-    params = {"duration_seconds": 0, "steps": 1, "outcome": "succeed", "output_bytes": output_bytes}
-    return json.dumps({"model_id": "simulated-v1", "input_params": params}).encode()
-
-
-async def burst(stack: Stack, *, jobs: int, clients: int, output_bytes: int) -> Measured:
-    """`clients` post as fast as they are answered; ends when the API shows the last job as SUCCEEDED."""
-    body, latencies, left = job_body(output_bytes), [], iter(range(jobs))
-    before = cpu_seconds(stack)
-    database = await asyncpg.connect(driver_url(stack.servers.postgres_admin_url))
-    finished = "SELECT count(*) FROM gateway.job_views WHERE status = 'SUCCEEDED'"
-    goal = jobs + await database.fetchval(finished)
-
-    async def client() -> None:
-        connection = await Connection(stack.api_url, stack.api_key).open()
-        for _ in left:
-            sent = time.perf_counter()
-            await connection.post_job(body)
-            latencies.append((time.perf_counter() - sent) * 1000)
-        connection.close()
-
-    began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    while await database.fetchval(finished) < goal:
-        if time.perf_counter() - began > 300:
-            raise RuntimeError(f"{goal - await database.fetchval(finished)} of {jobs} jobs did not succeed in 300 s")
-        await asyncio.sleep(0.1)
-    seconds = time.perf_counter() - began
-    await database.close()
-    return Measured(jobs, seconds, latencies, cpu_seconds(stack) - before)
 
 
 async def idle_latency(stack: Stack, *, jobs: int, output_bytes: int) -> list[float]:
@@ -149,6 +105,10 @@ async def stack_for(arguments: argparse.Namespace) -> AsyncIterator[Stack]:
 async def main(arguments: argparse.Namespace) -> None:
     print(f"Before   {machine()}")
     async with stack_for(arguments) as stack:
+        if arguments.tracing:
+            await tracing_cost(stack, rounds=arguments.tracing, jobs=arguments.jobs, clients=arguments.clients)
+            print(f"\nAfter    {machine()}")
+            return
         await burst(stack, jobs=300, clients=8, output_bytes=4096)  # warm: pools, plans, engines
         control = await burst(stack, jobs=arguments.jobs, clients=arguments.clients, output_bytes=0)
         report(f"Pipeline alone: no output files, {arguments.clients} clients", control)
@@ -170,4 +130,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=3000)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--slots", type=int, default=32, help="attempts the worker runs at once")
+    parser.add_argument(
+        "--tracing", type=int, default=0, metavar="ROUNDS", help="measure what tracing costs instead, in so many rounds"
+    )
     uvloop.run(main(parser.parse_args()))

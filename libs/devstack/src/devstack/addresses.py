@@ -53,8 +53,13 @@ class ServerAddresses(_Address):
         return _asked_for(self.postgres, ServerKind.POSTGRES).admin_url
 
     @property
+    def broker(self) -> RabbitAddress:
+        return _asked_for(self.rabbitmq, ServerKind.RABBITMQ)
+
+    @property
     def rabbitmq_url(self) -> str:
-        return _asked_for(self.rabbitmq, ServerKind.RABBITMQ).url
+        """Its administrator's."""
+        return self.broker.url
 
     @property
     def s3(self) -> S3Address:

@@ -23,6 +23,7 @@ _log = logging.getLogger("devstack")
 
 _PROBE_TIMEOUT_SECONDS = 4
 _START_TIMEOUT_SECONDS = 90.0
+_STOP_TIMEOUT_SECONDS = 30
 _STATE_LABEL = "pipeline3d.state"
 
 
@@ -51,7 +52,10 @@ async def why_no_container(kind: ServerKind) -> str | None:
 
 @asynccontextmanager
 async def container_server(kind: ServerKind, state: StateDirectory, *, durable: bool) -> AsyncIterator[Address]:
-    """Runs the server in a container until the block is left; its data lies in the state directory if `durable`."""
+    """Runs the server in a container until the block is left; its data lies in the state directory if `durable`.
+
+    Without `durable` it is ended like by a power cut.
+    """
     # We end leftovers by label ourselves: testcontainers' reaper would be one more image to have at hand.
     testcontainers_config.ryuk_disabled = True
     container = _container(kind, state, durable=durable)
@@ -63,7 +67,7 @@ async def container_server(kind: ServerKind, state: StateDirectory, *, durable: 
             raise DevstackError(f"{kind} in a container of {container.image} did not answer")
         yield address
     finally:
-        await asyncio.to_thread(container.stop)
+        await asyncio.to_thread(_stop, container, durable=durable)
 
 
 def _probe(image: str) -> str | None:
@@ -104,6 +108,13 @@ def _container(kind: ServerKind, state: StateDirectory, *, durable: bool) -> Doc
     if durable:
         container.with_volume_mapping(state.directory("containers", kind), recipe.data, "rw")
     return container
+
+
+def _stop(container: DockerContainer, *, durable: bool) -> None:
+    if durable and (started := container.get_wrapped_container()) is not None:
+        # testcontainers kills what it removes: what is to be found again should be able to put it away.
+        started.stop(timeout=_STOP_TIMEOUT_SECONDS)
+    container.stop()
 
 
 def _address(kind: ServerKind, container: DockerContainer, state: StateDirectory) -> Address:

@@ -12,13 +12,14 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from pydantic import SecretStr
 
 from devstack.addresses import ServerAddresses
 from devstack.errors import DevstackError
 from devstack.isolation import create_database, database_name, drop_database, isolated
 from devstack.services import DATABASE_SERVICES, Service, Superuser, database_url, inherited_environment, role_password
 from service_kit.database import driver_url
-from service_kit.provision import provision
+from service_kit.provision import AdminDatabaseSettings, provision
 
 
 async def prepare_database(admin_url: str, superuser: Superuser) -> None:
@@ -69,10 +70,8 @@ async def isolated_and_prepared(servers: ServerAddresses, superuser: Superuser) 
 
 async def provision_services(admin_url: str) -> None:
     """A role and a schema for each service that has tables."""
-    # One at a time on the whole server: roles are the server's.
-    async with _locked(admin_url, "roles"):
-        for service in DATABASE_SERVICES:
-            await provision(admin_url, service, role_password(admin_url, service))
+    admin = AdminDatabaseSettings(database_url=SecretStr(admin_url))
+    await provision(admin, {service.value: role_password(admin_url, service) for service in DATABASE_SERVICES})
 
 
 async def run_module(

@@ -57,7 +57,7 @@ async def demo(root: Path, image: Path | None, out: Path | None, console: Consol
     async with whole_system(root, root / ".state" / "demo", values) as stack:
         _log.info("servers and services are up after %.1f s; the API is %s", time.monotonic() - began, stack.api_url)
         async with ApiClient(stack.api_url, stack.api_key) as api:
-            await _make_model(api, photo, out, root, console)
+            await make_model(api, photo, out, root, console)
     return 0
 
 
@@ -71,7 +71,8 @@ def read_photo(path: Path) -> Photo:
     return Photo(path, content_type, path.read_bytes())
 
 
-async def _make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path, console: Console) -> None:
+async def make_model(api: ApiClient, photo: Photo, out: Path | None, root: Path, console: Console) -> None:
+    """Sends the photo, waits for its model, writes it to `out` or under `root`, and prints what it took."""
     watch = Stopwatch()
     with watch.timed("upload ticket"):
         ticket = await api.upload_ticket(photo.path.name, photo.content_type)

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from contracts.permissions import BusUser
+from devstack.broker_users import url_as
 from devstack.errors import DevstackError
 from devstack.leftovers import noted_in
 
@@ -23,17 +26,28 @@ def dlq(root: Path, arguments: Sequence[str]) -> NoReturn:
     os.execve(command[0], command, environment)  # noqa: S606  # no shell is wanted
 
 
-def broker_settings(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def broker_settings(root: Path, environment: Mapping[str, str], user: BusUser = BusUser.OPERATOR) -> dict[str, str]:
     """The environment's own, else what the services of `make up` were told when they started, else those of `.env`."""
+    up = root / ".state" / "up"
     sources: tuple[Mapping[str, str | None], ...] = (
         environment,
-        _told_to_services(root / ".state" / "up" / "services" / "processes"),
+        _as(user, _told_to_services(up / "services" / "processes"), up / "secrets" / "rabbitmq"),
         dotenv_values(root / ".env", interpolate=False),
     )
     for source in sources:
         if source.get("RABBITMQ_URL"):
             return {name: value for name in _READ if (value := source.get(name))}
     raise DevstackError("no broker is known: start the stack with `make up`, or name a running one in RABBITMQ_URL")
+
+
+def _as(user: BusUser, told: dict[str, str], admin_password: Path) -> dict[str, str]:
+    """A service may not do what others are for. Where each has a user of its own, so have they."""
+    url = told.get("RABBITMQ_URL", "")
+    if urlsplit(url).username not in {user.username for user in BusUser} or not admin_password.is_file():
+        return told
+    place = urlsplit(url).netloc.rpartition("@")[2]
+    admin = urlsplit(url)._replace(netloc=f"administrator:{admin_password.read_text()}@{place}").geturl()
+    return told | {"RABBITMQ_URL": url_as(admin, user)}
 
 
 def _told_to_services(processes: Path) -> dict[str, str]:

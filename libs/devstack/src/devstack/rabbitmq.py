@@ -1,5 +1,6 @@
 """RabbitMQ from the operating system's `rabbitmq-server` package, as a private node."""
 
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -7,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devstack.addresses import RabbitAddress
+from devstack.broker_users import definitions_for
 from devstack.embedded import EmbeddedServer
 from devstack.errors import MissingPrerequisiteError
 from devstack.polling import until
@@ -15,11 +17,13 @@ from devstack.processes import Program, RunningProgram
 from devstack.readiness import speaks_amqp
 from devstack.state import StateDirectory
 from devstack.vhosts import ErlangVhosts
+from service_kit.broker_definitions import user_definition
 
 # Not /usr/sbin/rabbitmq-server: that one changes to the package's own user and folders.
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _NODE = "pipeline3d@localhost"
 _USER = "pipeline3d"
+_DEFINITIONS = "definitions.json"
 _START_TIMEOUT_SECONDS = 90.0
 
 
@@ -35,11 +39,12 @@ async def embedded_rabbitmq_server(
     home = state.directory("rabbitmq")
     ports = state.ports("rabbitmq", ("amqp", "dist", "epmd"))
     environment = _environment(state, home, ports)
-    _write_configuration(state, home, ports["amqp"])
     address = RabbitAddress(
         url=f"amqp://{_USER}:{state.secret('rabbitmq')}@127.0.0.1:{ports['amqp']}/",
         vhosts=ErlangVhosts(node=_NODE, epmd_port=ports["epmd"], home=home, user=_USER),
     )
+    _write_definitions(state, home, address)
+    _write_configuration(state, home, ports["amqp"])
     # Left to itself the node would start a port mapper that outlives it. This one is ours to stop.
     mapper = await RunningProgram.start(_port_mapper(home, environment, ports["epmd"]), state)
     try:
@@ -50,7 +55,7 @@ async def embedded_rabbitmq_server(
             state,
             lambda: speaks_amqp("127.0.0.1", ports["amqp"]),
             start_timeout_seconds=_START_TIMEOUT_SECONDS,
-            # The node's first start makes the default user and the virtual host "/" from its configuration.
+            # Every start of the node, the first as well, loads its users and the virtual host "/" from its definitions.
             forget_everything=lambda: shutil.rmtree(home / "data", ignore_errors=True),
         )
         try:
@@ -70,6 +75,17 @@ def _require_package() -> None:
         )
 
 
+def _write_definitions(state: StateDirectory, home: Path, address: RabbitAddress) -> None:
+    """The services' users and queues, and an administrator: a node that loads definitions makes no user of its own."""
+    definitions = definitions_for("/", address.url)
+    definitions["users"].append(user_definition(_USER, state.secret("rabbitmq"), ["administrator"]))
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    definitions["permissions"].append({"user": _USER, "vhost": "/", **everything})
+    file = home / _DEFINITIONS
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(definitions))
+
+
 def _write_configuration(state: StateDirectory, home: Path, port: int) -> None:
     cookie = home / ".erlang.cookie"
     if not cookie.exists():
@@ -80,8 +96,7 @@ def _write_configuration(state: StateDirectory, home: Path, port: int) -> None:
     configuration.write_text(
         f"""\
 listeners.tcp.default = 127.0.0.1:{port}
-default_user = {_USER}
-default_pass = {state.secret("rabbitmq")}
+load_definitions = {home / _DEFINITIONS}
 log.console = false
 log.file.level = info
 vm_memory_high_watermark.relative = 0.4

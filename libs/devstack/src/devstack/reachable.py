@@ -25,7 +25,8 @@ async def why_unreachable(address: Address) -> str | None:
             return None
         case RabbitAddress(url=url):
             parts = urlsplit(url)
-            host, port = parts.hostname or "localhost", parts.port or 5672
-            return None if await speaks_amqp(host, port) else f"no broker at {host}:{port}"
+            encrypted = parts.scheme == "amqps"
+            host, port = parts.hostname or "localhost", parts.port or (5671 if encrypted else 5672)
+            return None if await speaks_amqp(host, port, encrypted=encrypted) else f"no broker at {host}:{port}"
         case S3Address(endpoint=endpoint):
             return None if await speaks_http(endpoint) else f"nothing at {endpoint}"

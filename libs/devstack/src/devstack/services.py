@@ -9,7 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from devstack.addresses import ServerAddresses
+from contracts.permissions import BusUser
+from devstack.addresses import RabbitAddress, ServerAddresses
+from devstack.broker_users import broker_url
 from devstack.errors import DevstackError
 
 
@@ -87,9 +89,9 @@ def service_environment(
     settings: StackSettings,
 ) -> dict[str, str]:
     """The whole environment of one process of a service."""
-    environment = inherited_environment(os.environ)
+    environment = inherited_environment(os.environ) | dict(settings.common)
     environment |= {"HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": settings.log_format}
-    environment |= {"RABBITMQ_URL": servers.rabbitmq_url}
+    environment["RABBITMQ_URL"] = service_broker_url(servers.broker, service)
     if service in DATABASE_SERVICES:
         environment["DATABASE_URL"] = database_url(servers.postgres_admin_url, service)
     match service:
@@ -106,7 +108,11 @@ def service_environment(
             environment |= {"BACKEND_CORS_ORIGINS": settings.cors_origins}
             environment |= _storage(servers, settings)
     own = dict(settings.extra.get(service, {})) | dict(settings.of_process.get(name, {}))
-    return dict(settings.common) | environment | own
+    return environment | own
+
+
+def service_broker_url(broker: RabbitAddress, service: Service) -> str:
+    return broker_url(broker, BusUser(service.value.replace("_", "-")))
 
 
 def database_url(admin_url: str, service: Service) -> str:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from devstack.addresses import ServerAddresses
+from devstack.broker_users import prepare_broker
 from devstack.databases import prepare_database
 from devstack.errors import DevstackError
 from devstack.ports import free_ports, is_free
@@ -26,8 +27,9 @@ _STOP_TIMEOUT_SECONDS = 25.0
 class Stack:
     """Runs the services between `async with` and its end, after which no process of theirs is left.
 
-    Entering prepares the database, starts every process and waits until each is ready; it raises `DevstackError` with the end
-    of the log of the one that is not. Each process has a name, such as ``gateway-1``, and keeps its port when it is restarted.
+    Entering prepares the database and the broker, starts every process and waits until each is ready; it raises `DevstackError`
+    with the end of the log of the one that is not. Each process has a name, such as ``gateway-1``, and keeps its port when it is
+    restarted.
     """
 
     def __init__(self, servers: ServerAddresses, settings: StackSettings, output: ProcessOutput | None = None) -> None:
@@ -43,7 +45,10 @@ class Stack:
         self._claim.enter_context(self._state.claimed())
         try:
             self._lay_out()
-            await prepare_database(self.servers.postgres_admin_url, self.settings.superuser)
+            await asyncio.gather(
+                prepare_database(self.servers.postgres_admin_url, self.settings.superuser),
+                prepare_broker(self.servers.broker),
+            )
             await self.start()
             await self.wait_ready()
         except BaseException:

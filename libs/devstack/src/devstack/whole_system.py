@@ -3,7 +3,9 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from devstack.addresses import Address, PostgresAddress
 from devstack.databases import prepare_database
@@ -25,12 +27,15 @@ async def whole_system(
     *,
     default_port: int | None = None,
     output: ProcessOutput | None = None,
+    common: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Stack]:
     """Has everything running until the block is left. `values` are those of `load_or_create`.
 
-    `default_port` is the API's unless PORT says otherwise; None: a free one.
+    `default_port` is the API's unless PORT says otherwise; None: a free one. `common` are settings for every service, which go
+    before those of `values`.
     """
     settings = stack_settings(root, state, values, default_port=default_port)
+    settings = replace(settings, common={**settings.common, **common})
 
     async def prepare(address: Address) -> None:
         # RabbitMQ takes the longest to start: meanwhile the database can be made ready.

@@ -7,6 +7,8 @@ import aio_pika
 import asyncpg
 import pytest
 
+from contracts.permissions import BusUser
+from devstack.broker_users import broker_url
 from devstack.polling import until
 from devstack.reachable import answers
 from devstack.servers import ControlledServers, controlled_servers
@@ -63,8 +65,9 @@ async def test_rabbitmq_keeps_a_durable_queue_when_it_is_killed_and_nothing_when
     assert await has_queue(url, "kept")
     await controlled.rabbitmq.reset()
     await controlled.rabbitmq.start()
-    # The same user and the same virtual host, so that whoever comes back is let in; and nothing else.
+    # The same users and the same virtual host, so that whoever comes back is let in; what everybody needs, and nothing else.
     assert not await has_queue(url, "kept")
+    assert await has_queue(broker_url(controlled.addresses.broker, BusUser.GATEWAY), "orchestrator.requests")
 
 
 async def has_queue(url: str, name: str) -> bool:

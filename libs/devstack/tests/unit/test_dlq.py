@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_the_broker_is_that_of_the_running_stack(tmp_path: Path) -> None:
     ):
         assert broker_settings(tmp_path, {}) == {"RABBITMQ_URL": "amqp://here/", "WORKER_MODELS": "m:1"}
     assert broker_settings(tmp_path, {}) == {"RABBITMQ_URL": "amqp://named-but-not-used/"}
+
+
+def test_where_services_have_users_of_their_own_it_is_the_operator_who_looks(tmp_path: Path) -> None:
+    told = {"RABBITMQ_URL": "amqp://p3d-gateway:secret@127.0.0.1:5672/v"}
+    (tmp_path / ".state" / "up" / "secrets").mkdir(parents=True)
+    (tmp_path / ".state" / "up" / "secrets" / "rabbitmq").write_text("administrators")
+    with running_service(tmp_path, "gateway-1", told):
+        url = urlsplit(broker_settings(tmp_path, {})["RABBITMQ_URL"])
+    assert (url.username, url.hostname, url.port, url.path) == ("p3d-operator", "127.0.0.1", 5672, "/v")
+    assert url.password not in {"secret", "administrators"}
 
 
 def test_the_broker_that_the_environment_names_wins(tmp_path: Path) -> None:

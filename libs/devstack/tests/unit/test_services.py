@@ -4,7 +4,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from devstack.addresses import PostgresAddress, RabbitAddress, S3Address, ServerAddresses
-from devstack.services import Service, StackSettings, Superuser, Tokens, role_password, service_environment
+from devstack.services import (
+    Service,
+    StackSettings,
+    Superuser,
+    Tokens,
+    role_password,
+    service_broker_url,
+    service_environment,
+)
+from devstack.vhosts import ErlangVhosts
 
 ADMIN_URL = "postgresql+asyncpg://postgres:admin-secret@127.0.0.1:5432/postgres"
 SERVERS = ServerAddresses(
@@ -57,6 +66,20 @@ def test_a_service_knows_the_secrets_it_needs_and_no_other(
     }  # fmt: skip
     said = "\n".join(environment(service).values())
     assert {secret for secret in every_secret if secret in said} == may_know
+
+
+def test_a_service_knows_the_bus_as_its_own_user_and_no_other() -> None:
+    vhosts = ErlangVhosts(node="n", epmd_port=1, home=Path("/"), user="administrator")
+    broker = RabbitAddress(url="amqp://administrator:broker-secret@127.0.0.1:5672/v", vhosts=vhosts)
+    urls = {service: service_broker_url(broker, service) for service in Service}
+    users = {service: urlsplit(url).username for service, url in urls.items()}
+    assert users == {
+        Service.GATEWAY: "p3d-gateway",
+        Service.ORCHESTRATOR: "p3d-orchestrator",
+        Service.GPU_WORKER: "p3d-gpu-worker",
+        Service.ARTIFACTS: "p3d-artifacts",
+    }
+    assert len({urlsplit(url).password for url in urls.values()} - {"broker-secret"}) == len(Service)
 
 
 def test_a_services_role_has_one_password_in_every_database_of_a_server() -> None:

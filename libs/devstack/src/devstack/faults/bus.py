@@ -28,9 +28,17 @@ class FaultyBus(Bus):
     """
 
     def __init__(
-        self, url: str, *, service: str, plan: FaultPlan, name: str, may_lose: Collection[type[Message]] = ()
+        self,
+        url: str,
+        *,
+        service: str,
+        plan: FaultPlan,
+        name: str,
+        may_lose: Collection[type[Message]] = (),
+        **options: Any,
     ) -> None:
-        super().__init__(url, service=service)
+        """`options` are the bus's own."""
+        super().__init__(url, service=service, **options)
         self._plan = plan
         self._name = name
         self._may_lose = may_lose
