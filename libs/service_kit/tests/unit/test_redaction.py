@@ -4,7 +4,7 @@ import json
 import traceback
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings
 
 from service_kit.logging.redaction import REDACTED, Redaction, secrets_of
@@ -98,3 +98,12 @@ def test_the_settings_name_their_own_secrets_and_a_url_may_be_told_but_for_its_p
 
 def test_a_secret_too_short_to_be_one_does_not_blacken_everything() -> None:
     assert Redaction(["a", "", "info"])("an info") == "an info"
+
+
+def test_what_a_setting_says_openly_is_not_hidden_because_a_key_is_called_the_same() -> None:
+    class Settings(BaseModel):
+        bucket: str = "pipeline3d"
+        access_key: SecretStr = SecretStr("pipeline3d")
+        secret_key: SecretStr = SecretStr("really-a-secret")
+
+    assert list(secrets_of(Settings())) == ["really-a-secret"]

@@ -63,11 +63,13 @@ class Redaction:
 
 
 def secrets_of(settings: BaseModel) -> Iterator[str]:
-    """What every `SecretStr` of the settings hides."""
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
+    """What every `SecretStr` of the settings hides, unless another setting says it openly: an access key named like the bucket
+    would have the bucket's name removed from every line, and tell by it what it is."""
+    values = [getattr(settings, name) for name in type(settings).model_fields]
+    told = {value for value in values if isinstance(value, str)}
+    for value in values:
         for item in value if isinstance(value, tuple | list | set | frozenset) else (value,):
-            if isinstance(item, SecretStr):
+            if isinstance(item, SecretStr) and item.get_secret_value() not in told:
                 yield part_to_hide(item.get_secret_value())
 
 
