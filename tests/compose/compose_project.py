@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = "pipeline3d.stand-in"
 """The label of images that are not what their names say: stand-ins/README.md."""
@@ -100,7 +102,8 @@ class ComposeProject:
             more["secrets"] = {"ca-certificates": {"file": certificate}}
         if not build:
             return []
-        built = ("secrets", "gateway", "orchestrator", "artifacts", "gpu-worker", "analytics")
+        services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        built = [name for name, service in services.items() if "build" in service]
         file = folder / "this-machine.json"
         file.write_text(json.dumps({"services": {service: {"build": build} for service in built}, **more}))
         return ["--file", str(file)]
