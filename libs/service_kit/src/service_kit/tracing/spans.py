@@ -1,6 +1,6 @@
 """Records spans: short ones, when they are over. Nothing is built, and nothing looked up, for a trace that is not sampled.
 
-Not the SDK's `Tracer`: a span of its costs 40 to 60 µs from start to export, one of these a quarter of that (ADR 15).
+Not the SDK's `Tracer`: to record a span costs it 27 µs, and 3 µs here (ADR 15).
 """
 
 import time
