@@ -10,7 +10,7 @@ RABBITMQ := /usr/lib/rabbitmq/bin/rabbitmq-server
 FAKETIME := /usr/bin/faketime
 PROMETHEUS := /usr/bin/prometheus
 PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml examples/*/pyproject.toml)
-CODE := deploy examples libs services tests
+CODE := conftest.py deploy examples libs services tests
 SOURCES := $(wildcard libs/*/src services/*/src examples/*/src)
 
 # How many processes share the tests; ARGS goes to pytest, e.g. make test ARGS="-k lifecycle".
